@@ -1,0 +1,23 @@
+// Console logging. One process-wide level is the only global of the program.
+#pragma once
+
+#include <string>
+
+namespace mtrain::log {
+
+enum class Level { kDebug, kInfo, kWarning, kError, kSilent };
+
+/// Messages below `level` are dropped. Ranks other than 0 are set to kError by main.
+void set_level(Level level);
+Level level();
+
+/// Prefix of warnings and errors, such as "rank 3"; empty for none.
+void set_prefix(std::string prefix);
+
+/// One line to stdout; nothing else is written to stdout by the libraries.
+void info(const std::string& line);
+/// One line "warning: ..." / "error: ..." to stderr.
+void warning(const std::string& line);
+void error(const std::string& line);
+
+}  // namespace mtrain::log

@@ -1,0 +1,27 @@
+// A stopwatch over the monotonic clock.
+#pragma once
+
+#include <chrono>
+
+namespace mtrain {
+
+class Stopwatch {
+ public:
+  Stopwatch() : start_(Clock::now()) {}
+  /// Seconds since construction or the last restart.
+  double seconds() const {
+    return std::chrono::duration<double>(Clock::now() - start_).count();
+  }
+  /// Seconds since the last restart; starts anew.
+  double restart() {
+    const double elapsed = seconds();
+    start_ = Clock::now();
+    return elapsed;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_;
+};
+
+}  // namespace mtrain

@@ -1,0 +1,20 @@
+// The three matrix products of a linear layer. Weights are stored [out, in], as in HF.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace mtrain::kernels {
+
+/// y[T, out] = x[T, in] * w[out, in]^T, in x's dtype with fp32 accumulation.
+at::Tensor linear_forward(const at::Tensor& x, const at::Tensor& weight);
+
+/// As linear_forward into a buffer of the caller, which keeps its storage.
+void linear_forward_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight);
+
+/// dx[T, in] = dy[T, out] * w[out, in].
+at::Tensor linear_backward_input(const at::Tensor& dy, const at::Tensor& weight);
+
+/// grad[out, in] += dy[T, out]^T * x[T, in], accumulated in fp32 whatever the dtype of dy and x.
+void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy, const at::Tensor& x);
+
+}  // namespace mtrain::kernels
