@@ -1,0 +1,66 @@
+// The MPI session of the process: start, end, and the few things all ranks exchange on
+// the host.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mtrain/comm/communicator.hpp"
+#include "mtrain/comm/rank_grid.hpp"
+
+namespace mtrain::comm {
+
+/// Owns MPI_Init and MPI_Finalize; made once, by main.
+class Session {
+ public:
+  Session(int* argc, char*** argv);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  int rank() const { return rank_; }
+  int world_size() const { return world_size_; }
+  /// Ranks on this machine, this one included: how many share its cores and devices.
+  int local_size() const { return local_size_; }
+
+  void barrier() const;
+  /// Every rank's text, in rank order, on every rank.
+  std::vector<std::string> all_gather_text(const std::string& text) const;
+
+  /// Runs `local` (which must not communicate) and agrees on the outcome: when it throws
+  /// on any rank, the error of the lowest such rank is thrown on all of them, naming that
+  /// rank.
+  void agree(const std::function<void()>& local) const;
+
+  /// A communicator over `ranks` (this one included, the same list on each of them), in
+  /// that order. Collective over the whole world: every rank calls it, with its own
+  /// group.
+  std::unique_ptr<Communicator> make_group(const std::string& name,
+                                           const std::vector<int>& ranks) const;
+
+  /// Ends every rank at once with `code`; for failures the other ranks cannot know of.
+  [[noreturn]] void abort(int code) const;
+
+ private:
+  int rank_ = 0;
+  int world_size_ = 1;
+  int local_size_ = 1;
+};
+
+/// One communicator per axis of the grid this program uses.
+struct ProcessGroups {
+  std::unique_ptr<Communicator> world;
+  std::unique_ptr<Communicator> tensor;
+  std::unique_ptr<Communicator> data;  ///< data x context
+  std::unique_ptr<Communicator> pipeline;
+  std::unique_ptr<Communicator>
+      embedding;  ///< of the first and last stage; alone elsewhere
+};
+
+/// Makes all groups, eagerly and in the same order on all ranks. Collective over the
+/// world.
+ProcessGroups make_groups(const Session& session, const RankGrid& grid);
+
+}  // namespace mtrain::comm

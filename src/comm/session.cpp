@@ -1,0 +1,144 @@
+// Starts and ends MPI, makes the groups, and carries host-side agreement between ranks.
+#include "mtrain/comm/session.hpp"
+
+#include <exception>
+
+#include "mpi_communicator.hpp"
+#include "mpi_error.hpp"
+
+namespace mtrain::comm {
+namespace {
+
+/// What one rank says after a local step: nothing, or its error.
+struct Outcome {
+  int exit_code = kExitOk;
+  std::string what, remedy;
+};
+
+constexpr char kFieldSeparator = '\x1f';
+
+std::string pack(const Outcome& outcome) {
+  if (outcome.exit_code == kExitOk) return {};
+  return cat(outcome.exit_code, kFieldSeparator, outcome.what, kFieldSeparator,
+             outcome.remedy);
+}
+
+Outcome run(const std::function<void()>& local) {
+  try {
+    local();
+    return {};
+  } catch (const Error& error) {
+    return {error.exit_code(), error.what(), error.remedy()};
+  } catch (const std::exception& error) {
+    return {kExitFailure, error.what(), ""};
+  }
+}
+
+[[noreturn]] void throw_outcome(int rank, int world_size, const std::string& packed,
+                                bool everywhere) {
+  const auto fields = split(packed, kFieldSeparator);
+  const std::string where = everywhere || world_size == 1 ? "" : cat("rank ", rank, ": ");
+  if (fields.at(0) == cat(static_cast<int>(kExitUserFault))) {
+    throw UserError(where + fields.at(1), fields.at(2));
+  }
+  throw Error(where + fields.at(1), fields.at(2));
+}
+
+}  // namespace
+
+Session::Session(int* argc, char*** argv) {
+  int provided = MPI_THREAD_SINGLE;
+  check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "start");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  MPI_Comm_size(MPI_COMM_WORLD, &world_size_);
+  MPI_Comm local;
+  check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_,
+                                MPI_INFO_NULL, &local),
+            "split by machine");
+  MPI_Comm_size(local, &local_size_);
+  MPI_Comm_free(&local);
+}
+
+Session::~Session() {
+  MPI_Finalize();
+}
+
+void Session::barrier() const {
+  check_mpi(MPI_Barrier(MPI_COMM_WORLD), "barrier");
+}
+
+std::vector<std::string> Session::all_gather_text(const std::string& text) const {
+  const auto ranks = static_cast<size_t>(world_size_);
+  const int length = static_cast<int>(text.size());
+  std::vector<int> lengths(ranks), offsets(ranks);
+  check_mpi(
+      MPI_Allgather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, MPI_COMM_WORLD),
+      "all-gather of text lengths");
+  int total = 0;
+  for (size_t r = 0; r < ranks; ++r) {
+    offsets[r] = total;
+    total += lengths[r];
+  }
+  std::string all(static_cast<size_t>(total), '\0');
+  check_mpi(MPI_Allgatherv(text.data(), length, MPI_CHAR, all.data(), lengths.data(),
+                           offsets.data(), MPI_CHAR, MPI_COMM_WORLD),
+            "all-gather of text");
+  std::vector<std::string> result;
+  for (size_t r = 0; r < ranks; ++r) {
+    result.push_back(
+        all.substr(static_cast<size_t>(offsets[r]), static_cast<size_t>(lengths[r])));
+  }
+  return result;
+}
+
+void Session::agree(const std::function<void()>& local) const {
+  const auto outcomes = all_gather_text(pack(run(local)));
+  bool everywhere = true;
+  for (const auto& outcome : outcomes) everywhere = everywhere && outcome == outcomes[0];
+  for (size_t rank = 0; rank < outcomes.size(); ++rank) {
+    if (outcomes[rank].empty()) continue;
+    throw_outcome(static_cast<int>(rank), world_size_, outcomes[rank], everywhere);
+  }
+}
+
+std::unique_ptr<Communicator> Session::make_group(const std::string& name,
+                                                  const std::vector<int>& ranks) const {
+  int position = -1;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] == rank_) position = static_cast<int>(i);
+  }
+  MT_CHECK(position >= 0, "rank ", rank_, " is not in its own group ", name);
+  MPI_Comm group;
+  check_mpi(MPI_Comm_split(MPI_COMM_WORLD, ranks[0], position, &group),
+            "split for " + name);
+  MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN);
+  return std::make_unique<MpiCommunicator>(name, group, position,
+                                           static_cast<int>(ranks.size()));
+}
+
+void Session::abort(int code) const {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::terminate();
+}
+
+ProcessGroups make_groups(const Session& session, const RankGrid& grid) {
+  const int rank = session.rank();
+  std::vector<int> everyone;
+  for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
+  const auto group = [&](Axis axis) {
+    return session.make_group(to_string(axis), grid.group(axis, rank));
+  };
+  const int stage = grid.coordinates(rank).pipeline;
+  const bool at_end = stage == 0 || stage == grid.sizes().pipeline - 1;
+  ProcessGroups groups;
+  groups.world = session.make_group("world", everyone);
+  groups.tensor = group(Axis::kTensor);
+  groups.data = group(Axis::kDataContext);
+  groups.pipeline = group(Axis::kPipeline);
+  groups.embedding = at_end ? group(Axis::kEmbedding)
+                            : session.make_group("embedding", std::vector<int>{rank});
+  return groups;
+}
+
+}  // namespace mtrain::comm
