@@ -1,5 +1,5 @@
-// Where logical tensors come from and go to: HF safetensors folders and mtrain checkpoints
-// both speak this, so loading, resharding and conversion are one operation.
+// Where logical tensors come from and go to: HF safetensors folders and mtrain
+// checkpoints both speak this, so loading, resharding and conversion are one operation.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -25,9 +25,9 @@ class TensorSource {
   virtual const std::vector<TensorInfo>& tensors() const = 0;
   /// Nullptr when there is none of that name.
   virtual const TensorInfo* find(const std::string& name) const = 0;
-  /// The rectangle as a contiguous CPU tensor of the stored dtype and the box's extent. Reads
-  /// only the bytes needed (whole rows at most). Throws UserError naming file and tensor when
-  /// the box does not match the stored shape or the file is damaged.
+  /// The rectangle as a contiguous CPU tensor of the stored dtype and the box's extent.
+  /// Reads only the bytes needed (whole rows at most). Throws UserError naming file and
+  /// tensor when the box does not match the stored shape or the file is damaged.
   virtual at::Tensor read(const parallel::Box& box) const = 0;
 };
 
