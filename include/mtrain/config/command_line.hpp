@@ -1,0 +1,32 @@
+// The command line shared by the programs that read a deck.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mtrain/config/parse.hpp"
+
+namespace mtrain::config {
+
+struct CommandLine {
+  bool help = false;
+  bool version = false;
+  bool check = false;
+  bool dump_deck = false;
+  bool dump_reference = false;    ///< print docs/deck.md (mtrain only, not in --help)
+  std::optional<int> world_size;  ///< only with check
+  std::optional<int64_t> show;    ///< mprep: print this record and write nothing
+  std::string deck;               ///< path; empty when only flags were given
+  std::vector<std::string> overrides;
+};
+
+/// Parses `DECK [key=value ...] [flags]`. Throws one UserError that lists every unknown
+/// flag (with the nearest known one), a missing DECK, and flags of the other program.
+CommandLine parse_command_line(Purpose program, int argc, const char* const* argv);
+
+/// What `--help` prints: usage, flags and every key with type, default and meaning.
+std::string help_text(Purpose program);
+
+}  // namespace mtrain::config
