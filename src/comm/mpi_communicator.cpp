@@ -27,6 +27,12 @@ class MpiWork : public Work {
     keep_.clear();
   }
 
+  bool done() override {
+    int flag = 0;
+    check_mpi(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), operation_);
+    return flag != 0;
+  }
+
   MPI_Request request = MPI_REQUEST_NULL;
   at::Tensor copy_to, copy_from;
 
@@ -38,6 +44,7 @@ class MpiWork : public Work {
 class Done : public Work {
  public:
   void wait() override {}
+  bool done() override { return true; }
 };
 
 void add_bfloat16(void* in, void* inout, int* count, MPI_Datatype*) {

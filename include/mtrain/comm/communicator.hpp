@@ -17,6 +17,8 @@ class Work {
   virtual ~Work() = default;
   /// Returns when the results may be used (on a GPU: by work enqueued after this call).
   virtual void wait() = 0;
+  /// Whether wait() would return at once. Never blocks.
+  virtual bool done() = 0;
 };
 using Pending = std::unique_ptr<Work>;
 

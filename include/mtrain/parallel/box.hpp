@@ -13,8 +13,8 @@ using Shape = std::vector<int64_t>;
 
 int64_t numel(const Shape& shape);
 
-/// A rectangle of the logical tensor `tensor` of shape `full`: `extent` elements along each
-/// dimension, starting at `offset`.
+/// A rectangle of the logical tensor `tensor` of shape `full`: `extent` elements along
+/// each dimension, starting at `offset`.
 struct Box {
   std::string tensor;
   Shape full;

@@ -1,0 +1,106 @@
+// What training, saving and conversion need to know of a model, whatever its family.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mtrain/comm/session.hpp"
+#include "mtrain/nn/block.hpp"
+#include "mtrain/parallel/data_parallel.hpp"
+#include "mtrain/parallel/executor.hpp"
+#include "mtrain/parallel/layer_split.hpp"
+
+namespace mtrain::models {
+
+/// Activation recomputation (Korthikanti et al. 2022; keys recompute_* as Megatron-LM).
+struct Recompute {
+  enum class Full {
+    kNone,
+    kUniform,  ///< groups of `layers` layers, each kept as its input only
+    kBlock,    ///< the first `layers` layers of each chunk singly, the rest kept whole
+  };
+  Full full = Full::kNone;
+  int layers = 1;
+  nn::SelectiveRecompute selective;
+};
+
+struct ModelOptions {
+  at::ScalarType dtype;
+  at::Device device;
+  bool sequence_parallel;
+  Recompute recompute;
+  std::vector<parallel::LayerRange> layers;  ///< per virtual stage, from split_layers
+  int chunks;                                ///< model chunks on this rank
+  int64_t bucket_elements;
+};
+
+/// A logical tensor of the model: Hugging Face name and shape.
+struct LogicalTensor {
+  std::string name;
+  parallel::Shape shape;
+};
+
+/// Packed documents on the host: what the trainer makes of samples.
+struct PackedTokens {
+  std::vector<int64_t> ids;
+  std::vector<int64_t> targets;  ///< -100 where nothing is trained
+  std::vector<float> weights;
+  std::vector<int64_t> offsets;  ///< documents, as kernels::Documents
+};
+
+/// The chunks of one rank. Life of a step: start_step, then the executor's forward and
+/// backward calls, then token_loss where the rank holds the last virtual stage.
+class Model : public parallel::PipelineModel {
+ public:
+  virtual parallel::ParamBuffer& buffer() = 0;
+  /// Micro-batches of the coming step; `training` decides whether activations are kept.
+  /// During the last micro-batch's backward each parameter is reported to `sync`; before
+  /// its first use each is asked of `gather`. Either may be null.
+  virtual void start_step(const std::vector<PackedTokens>& micro_batches, bool training,
+                          parallel::GradientSync* sync,
+                          parallel::ParameterGather* gather) = 0;
+  virtual bool has_loss() const = 0;
+  /// Negative log-likelihood of each position of the micro-batch, fp32 (last stage only).
+  virtual const at::Tensor& token_loss(int micro_batch) const = 0;
+  /// Called with ("embed" | "layer.I" | "norm", hidden states) during forward; for
+  /// comparisons.
+  using Observer = std::function<void(const std::string&, const at::Tensor&)>;
+  virtual void observe(Observer observer) = 0;
+};
+
+/// Sizes and names that do not depend on layout; parsed from config.json.
+class ModelConfig {
+ public:
+  virtual ~ModelConfig() = default;
+  virtual std::string family() const = 0;
+  virtual int layers() const = 0;
+  virtual int64_t vocab_size() const = 0;
+  virtual at::ScalarType dtype() const = 0;  ///< of the published weights
+  virtual double initializer_range() const = 0;
+  /// Parameters, tied ones once.
+  virtual int64_t parameters() const = 0;
+  /// Training flops of one token at sequence length `length` (docs/performance.md).
+  virtual double flops_per_token(double length) const = 0;
+  /// Every tensor of the checkpoint, in the order Hugging Face writes them.
+  virtual std::vector<LogicalTensor> tensors() const = 0;
+  /// Faults of this layout (sizes that do not divide), one message each; empty when it
+  /// fits.
+  virtual std::vector<std::string> layout_faults(const comm::GridSizes& sizes) const = 0;
+  virtual std::unique_ptr<Model> make(const comm::ProcessGroups& groups,
+                                      const ModelOptions& options) const = 0;
+};
+
+/// Parses config.json (published and transformers-5 dialects). Throws UserError naming
+/// `where` for what is damaged, unknown or not built yet.
+std::unique_ptr<ModelConfig> parse_model_config(const std::string& json_text,
+                                                const std::string& where);
+
+/// Fills every parameter from the function of (seed, tensor name, element): equal in any
+/// layout.
+void initialise(parallel::ParamBuffer& buffer, uint64_t seed, double initializer_range);
+
+}  // namespace mtrain::models

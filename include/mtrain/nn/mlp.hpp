@@ -1,0 +1,27 @@
+// SwiGLU feed-forward layer.
+#pragma once
+
+#include "mtrain/nn/linear.hpp"
+
+namespace mtrain::nn {
+
+class Mlp {
+ public:
+  /// gate_up: the rank's gate rows, then its up rows.
+  Mlp(parallel::Parameter& gate_up, parallel::Parameter& down, const TensorRegion& region)
+      : gate_up_(gate_up, region), down_(down, region) {}
+
+  struct Saved {
+    at::Tensor gate_up;
+    at::Tensor activated;  ///< dropped by selective recompute and made again from gate_up
+  };
+
+  at::Tensor forward(const at::Tensor& x, Saved& saved) const;
+  at::Tensor backward(const at::Tensor& dy, const at::Tensor& x, Saved& saved) const;
+
+ private:
+  ColumnLinear gate_up_;
+  RowLinear down_;
+};
+
+}  // namespace mtrain::nn

@@ -1,0 +1,44 @@
+// Reads typed values out of a config.json and collects every fault before complaining.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::models {
+
+class ConfigReader {
+ public:
+  ConfigReader(const nlohmann::json& json, std::string where)
+      : json_(json), where_(std::move(where)) {}
+
+  /// A positive integer; a fault is recorded when it is missing or something else.
+  int64_t size(const std::string& key) { return size_or(key, std::nullopt); }
+  int64_t size_or(const std::string& key, std::optional<int64_t> fallback);
+  /// A positive number.
+  double number_or(const std::string& key, std::optional<double> fallback);
+  bool flag_or(const std::string& key, bool fallback);
+  /// The rotary base, from rope_theta or rope_parameters; other rope types are refused.
+  double rope_theta();
+  /// torch_dtype or dtype; float32 when neither is given.
+  at::ScalarType dtype();
+  /// Records a fault unless the key is absent, null or equal to `only`.
+  void require_only(const std::string& key, const nlohmann::json& only);
+  void fault(const std::string& message) { faults_.push_back(message); }
+  /// Throws UserError with all recorded faults, if any.
+  void finish() const;
+
+ private:
+  const nlohmann::json* find(const std::string& key) const;
+
+  const nlohmann::json& json_;
+  std::string where_;
+  std::vector<std::string> faults_;
+};
+
+}  // namespace mtrain::models

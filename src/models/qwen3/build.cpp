@@ -1,0 +1,80 @@
+// Builds the chunks of a Qwen3 stage: parameters first, in forward order, then the
+// layers.
+#include "stage.hpp"
+
+namespace mtrain::models::qwen3 {
+namespace {
+
+/// Cuts a chunk of `layers` layers into groups that are kept or recomputed as a whole.
+template <class Group>
+std::vector<Group> recompute_groups(int layers, const Recompute& recompute) {
+  std::vector<Group> groups;
+  const bool uniform = recompute.full == Recompute::Full::kUniform;
+  const int width = uniform ? recompute.layers : 1;
+  for (int begin = 0; begin < layers; begin += width) {
+    const bool in_block =
+        recompute.full == Recompute::Full::kBlock && begin < recompute.layers;
+    groups.push_back({begin, std::min(begin + width, layers), uniform || in_block});
+  }
+  return groups;
+}
+
+}  // namespace
+
+Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
+             const ModelOptions& options)
+    : sizes_(sizes),
+      shard_{groups.tensor->rank(), groups.tensor->size(),
+             options.sequence_parallel && groups.tensor->size() > 1},
+      region_(*groups.tensor, options.sequence_parallel),
+      tensor_options_(at::TensorOptions().dtype(options.dtype).device(options.device)),
+      stage_(groups.pipeline->rank()),
+      stages_(groups.pipeline->size()),
+      chunks_(static_cast<size_t>(options.chunks)) {
+  for (int chunk = 0; chunk < options.chunks; ++chunk) build_chunk(chunk, options);
+  buffer_.allocate(
+      {options.dtype, options.device, options.bucket_elements, groups.data->size()});
+}
+
+void Stage::build_chunk(int chunk, const ModelOptions& options) {
+  const bool tied_copy = sizes_.tied && stages_ > 1;
+  if (is_first(chunk)) build_embedding(tied_copy);
+  const auto virtual_stage = static_cast<size_t>(chunk * stages_ + stage_);
+  const parallel::LayerRange range = options.layers.at(virtual_stage);
+  for (int layer = range.begin; layer < range.end; ++layer) {
+    build_layer(layer, chunk, options);
+  }
+  chunks_[static_cast<size_t>(chunk)].groups =
+      recompute_groups<Group>(range.size(), options.recompute);
+  if (is_last(chunk)) build_head(chunk, tied_copy);
+}
+
+void Stage::build_layer(int index, int chunk, const ModelOptions& options) {
+  const BlockParams p = add_block(buffer_, sizes_, shard_, index, chunk);
+  const kernels::QkvShape heads{sizes_.heads / shard_.size, sizes_.kv_heads / shard_.size,
+                                sizes_.head_dim};
+  nn::Block block(nn::Norm(p.attention_norm, sizes_.rms_norm_eps),
+                  nn::Attention({p.qkv, p.q_norm, p.k_norm, p.out}, region_, heads,
+                                sizes_.rms_norm_eps),
+                  nn::Norm(p.mlp_norm, sizes_.rms_norm_eps),
+                  nn::Mlp(p.gate_up, p.down, region_), options.recompute.selective);
+  chunks_[static_cast<size_t>(chunk)].layers.push_back(
+      {index, std::move(block), p.all()});
+}
+
+void Stage::build_embedding(bool tied_copy) {
+  table_ = &add_vocab(buffer_, sizes_, shard_, "model.embed_tokens.weight", tied_copy, 0);
+  embedding_.emplace(*table_, region_, vocab_slice(sizes_, shard_).begin);
+}
+
+void Stage::build_head(int chunk, bool tied_copy) {
+  norm_weight_ = &add_final_norm(buffer_, sizes_, shard_, chunk);
+  final_norm_.emplace(*norm_weight_, sizes_.rms_norm_eps);
+  const std::string tensor = sizes_.tied ? "model.embed_tokens.weight" : "lm_head.weight";
+  const bool share = sizes_.tied && stages_ == 1;
+  head_weight_ =
+      share ? table_ : &add_vocab(buffer_, sizes_, shard_, tensor, tied_copy, chunk);
+  head_.emplace(*head_weight_, region_, vocab_slice(sizes_, shard_));
+}
+
+}  // namespace mtrain::models::qwen3

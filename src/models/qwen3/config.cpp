@@ -1,0 +1,105 @@
+// Sizes, tensor names and flops of dense Qwen3, from its config.json.
+#include "config.hpp"
+
+#include "../config_reader.hpp"
+#include "stage.hpp"
+
+namespace mtrain::models::qwen3 {
+namespace {
+
+Sizes read_sizes(ConfigReader& in) {
+  Sizes s{};
+  s.vocab = in.size("vocab_size");
+  s.hidden = in.size("hidden_size");
+  s.ffn = in.size("intermediate_size");
+  s.layers = in.size("num_hidden_layers");
+  s.heads = in.size("num_attention_heads");
+  s.kv_heads = in.size_or("num_key_value_heads", s.heads);
+  s.head_dim = in.size_or("head_dim", s.hidden / s.heads);
+  s.max_positions = in.size_or("max_position_embeddings", 32768);
+  s.rms_norm_eps = in.number_or("rms_norm_eps", 1e-6);
+  s.rope_theta = in.rope_theta();
+  s.initializer_range = in.number_or("initializer_range", 0.02);
+  s.tied = in.flag_or("tie_word_embeddings", false);
+  s.dtype = in.dtype();
+  return s;
+}
+
+}  // namespace
+
+Config::Config(const nlohmann::json& json, const std::string& where) {
+  ConfigReader in(json, where);
+  sizes_ = read_sizes(in);
+  in.require_only("hidden_act", "silu");
+  in.require_only("attention_bias", false);
+  in.require_only("use_sliding_window", false);
+  in.require_only("attention_dropout", 0.0);
+  if (sizes_.heads % sizes_.kv_heads != 0) {
+    in.fault(cat("num_key_value_heads = ", sizes_.kv_heads,
+                 " does not divide num_attention_heads = ", sizes_.heads));
+  }
+  if (sizes_.head_dim % 2 != 0) {
+    in.fault(cat("head_dim = ", sizes_.head_dim, " must be even"));
+  }
+  in.finish();
+}
+
+int64_t Config::parameters() const {
+  int64_t total = 0;
+  for (const auto& tensor : tensors()) total += parallel::numel(tensor.shape);
+  return total;
+}
+
+double Config::flops_per_token(double length) const {
+  const auto& s = sizes_;
+  const double table = static_cast<double>(s.vocab * s.hidden);
+  const double active = static_cast<double>(parameters()) - (s.tied ? 1 : 2) * table;
+  const double attention =
+      6.0 * static_cast<double>(s.layers * s.heads * s.head_dim) * length;
+  return 6.0 * (active + table) + attention;
+}
+
+std::vector<LogicalTensor> Config::tensors() const {
+  const auto& s = sizes_;
+  std::vector<LogicalTensor> list = {{"model.embed_tokens.weight", {s.vocab, s.hidden}}};
+  for (int64_t i = 0; i < s.layers; ++i) {
+    const std::string layer = cat("model.layers.", i, ".");
+    const auto add = [&](const char* name, parallel::Shape shape) {
+      list.push_back({cat(layer, name, ".weight"), std::move(shape)});
+    };
+    add("self_attn.q_proj", {s.heads * s.head_dim, s.hidden});
+    add("self_attn.k_proj", {s.kv_heads * s.head_dim, s.hidden});
+    add("self_attn.v_proj", {s.kv_heads * s.head_dim, s.hidden});
+    add("self_attn.o_proj", {s.hidden, s.heads * s.head_dim});
+    add("self_attn.q_norm", {s.head_dim});
+    add("self_attn.k_norm", {s.head_dim});
+    add("mlp.gate_proj", {s.ffn, s.hidden});
+    add("mlp.up_proj", {s.ffn, s.hidden});
+    add("mlp.down_proj", {s.hidden, s.ffn});
+    add("input_layernorm", {s.hidden});
+    add("post_attention_layernorm", {s.hidden});
+  }
+  list.push_back({"model.norm.weight", {s.hidden}});
+  if (!s.tied) list.push_back({"lm_head.weight", {s.vocab, s.hidden}});
+  return list;
+}
+
+std::vector<std::string> Config::layout_faults(const comm::GridSizes& grid) const {
+  std::vector<std::string> faults;
+  const auto require = [&](const char* what, int64_t value) {
+    if (value % grid.tensor == 0) return;
+    faults.push_back(cat("tensor_model_parallel_size = ", grid.tensor,
+                         " does not divide ", what, " = ", value));
+  };
+  require("num_attention_heads", sizes_.heads);
+  require("num_key_value_heads", sizes_.kv_heads);
+  require("intermediate_size", sizes_.ffn);
+  return faults;
+}
+
+std::unique_ptr<Model> Config::make(const comm::ProcessGroups& groups,
+                                    const ModelOptions& options) const {
+  return std::make_unique<Stage>(sizes_, groups, options);
+}
+
+}  // namespace mtrain::models::qwen3

@@ -1,0 +1,124 @@
+// Parameter specs of dense Qwen3, registered by the stage in forward order.
+#include "params.hpp"
+
+#include <algorithm>
+
+#include "mtrain/base/text.hpp"
+
+namespace mtrain::models::qwen3 {
+namespace {
+
+using parallel::Box;
+using parallel::Init;
+using parallel::LocalBox;
+using parallel::ParamSpec;
+using parallel::TensorRole;
+
+constexpr int64_t kVocabMultiple = 64;
+
+/// Rows [rank * rows/size, ...) of a matrix whose output features are split.
+Box row_slice(const std::string& tensor, int64_t rows, int64_t columns,
+              const TensorShard& shard) {
+  const int64_t mine = rows / shard.size;
+  return {tensor, {rows, columns}, {shard.rank * mine, 0}, {mine, columns}};
+}
+
+/// Several row-split matrices one after the other in one local parameter.
+ParamSpec fused_rows(const std::string& name, const std::vector<Box>& parts) {
+  ParamSpec spec{name,          {0, parts.front().full[1]}, {},
+                 Init::kNormal, TensorRole::kSharded,       false};
+  for (const Box& part : parts) {
+    spec.boxes.push_back({spec.shape[0] * spec.shape[1], part});
+    spec.shape[0] += part.extent[0];
+  }
+  return spec;
+}
+
+ParamSpec column_slice(const std::string& name, const std::string& tensor, int64_t rows,
+                       int64_t columns, const TensorShard& shard) {
+  const int64_t mine = columns / shard.size;
+  const Box box{tensor, {rows, columns}, {0, shard.rank * mine}, {rows, mine}};
+  return {name, {rows, mine}, {{0, box}}, Init::kNormal, TensorRole::kSharded, false};
+}
+
+ParamSpec norm_vector(const std::string& name, const std::string& tensor, int64_t size,
+                      TensorRole role) {
+  return {name, {size}, {{0, {tensor, {size}, {0}, {size}}}}, Init::kOnes, role, false};
+}
+
+/// Norms of the residual stream see only their rank's tokens with sequence parallelism.
+TensorRole stream_norm_role(const TensorShard& shard) {
+  return shard.sequence_parallel ? TensorRole::kPartial : TensorRole::kReplicated;
+}
+
+}  // namespace
+
+std::vector<parallel::Parameter*> BlockParams::all() const {
+  return {&attention_norm, &qkv, &q_norm, &k_norm, &out, &mlp_norm, &gate_up, &down};
+}
+
+BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& s,
+                      const TensorShard& shard, int layer, int chunk) {
+  const std::string hf = cat("model.layers.", layer, "."),
+                    mine = cat("layers.", layer, ".");
+  const auto add = [&](ParamSpec spec) -> parallel::Parameter& {
+    return buffer.add(std::move(spec), chunk);
+  };
+  const auto rows = [&](const char* name, int64_t count) {
+    return row_slice(cat(hf, name, ".weight"), count, s.hidden, shard);
+  };
+  const auto norm = [&](const char* name, const char* tensor, int64_t size,
+                        TensorRole role) {
+    return norm_vector(mine + name, cat(hf, tensor, ".weight"), size, role);
+  };
+  // Each rank normalises its own heads only, so the head norms' gradients are always
+  // partial.
+  return {
+      add(norm("attention_norm", "input_layernorm", s.hidden, stream_norm_role(shard))),
+      add(fused_rows(mine + "qkv", {rows("self_attn.q_proj", s.heads * s.head_dim),
+                                    rows("self_attn.k_proj", s.kv_heads * s.head_dim),
+                                    rows("self_attn.v_proj", s.kv_heads * s.head_dim)})),
+      add(norm("q_norm", "self_attn.q_norm", s.head_dim, TensorRole::kPartial)),
+      add(norm("k_norm", "self_attn.k_norm", s.head_dim, TensorRole::kPartial)),
+      add(column_slice(mine + "out", hf + "self_attn.o_proj.weight", s.hidden,
+                       s.heads * s.head_dim, shard)),
+      add(norm("mlp_norm", "post_attention_layernorm", s.hidden,
+               stream_norm_role(shard))),
+      add(fused_rows(mine + "gate_up",
+                     {rows("mlp.gate_proj", s.ffn), rows("mlp.up_proj", s.ffn)})),
+      add(column_slice(mine + "down", hf + "mlp.down_proj.weight", s.hidden, s.ffn,
+                       shard))};
+}
+
+parallel::Parameter& add_final_norm(parallel::ParamBuffer& buffer, const Sizes& s,
+                                    const TensorShard& shard, int chunk) {
+  return buffer.add(
+      norm_vector("norm", "model.norm.weight", s.hidden, stream_norm_role(shard)), chunk);
+}
+
+int64_t vocab_rows(const Sizes& s, const TensorShard& shard) {
+  if (shard.size == 1) return s.vocab;
+  const int64_t each = (s.vocab + shard.size - 1) / shard.size;
+  return (each + kVocabMultiple - 1) / kVocabMultiple * kVocabMultiple;
+}
+
+kernels::VocabSlice vocab_slice(const Sizes& s, const TensorShard& shard) {
+  const int64_t rows = vocab_rows(s, shard), begin = shard.rank * rows;
+  return {begin, std::clamp<int64_t>(s.vocab - begin, 0, rows)};
+}
+
+parallel::Parameter& add_vocab(parallel::ParamBuffer& buffer, const Sizes& s,
+                               const TensorShard& shard, const std::string& tensor,
+                               bool tied, int chunk) {
+  const auto slice = vocab_slice(s, shard);
+  ParamSpec spec{
+      tensor, {vocab_rows(s, shard), s.hidden}, {}, Init::kNormal, TensorRole::kSharded,
+      tied};
+  if (slice.valid > 0) {
+    spec.boxes.push_back(
+        {0, {tensor, {s.vocab, s.hidden}, {slice.begin, 0}, {slice.valid, s.hidden}}});
+  }
+  return buffer.add(std::move(spec), chunk);
+}
+
+}  // namespace mtrain::models::qwen3

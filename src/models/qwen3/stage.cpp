@@ -1,0 +1,171 @@
+// Runs micro-batches through the chunks of a Qwen3 stage; driven by the pipeline
+// executor.
+#include "stage.hpp"
+
+#include <ATen/ATen.h>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::models::qwen3 {
+namespace {
+
+template <class T>
+at::Tensor to_device(const std::vector<T>& values, const at::TensorOptions& options) {
+  const auto type = c10::CppTypeToScalarType<T>::value;
+  return at::tensor(at::ArrayRef<T>(values), type).to(options.device());
+}
+
+/// Position of each token within its document.
+std::vector<int64_t> positions_of(const std::vector<int64_t>& offsets) {
+  std::vector<int64_t> positions;
+  for (size_t d = 0; d + 1 < offsets.size(); ++d) {
+    for (int64_t i = 0; i < offsets[d + 1] - offsets[d]; ++i) positions.push_back(i);
+  }
+  return positions;
+}
+
+/// Pads to a multiple of `multiple` tokens with a document that trains nothing.
+PackedTokens padded(PackedTokens tokens, int64_t multiple) {
+  const auto size = static_cast<int64_t>(tokens.ids.size());
+  const int64_t target = (size + multiple - 1) / multiple * multiple;
+  if (target == size) return tokens;
+  tokens.ids.resize(static_cast<size_t>(target), 0);
+  tokens.targets.resize(static_cast<size_t>(target), -100);
+  tokens.weights.resize(static_cast<size_t>(target), 0.0f);
+  tokens.offsets.push_back(target);
+  return tokens;
+}
+
+}  // namespace
+
+nn::MicroBatch Stage::upload(const PackedTokens& tokens) const {
+  const PackedTokens all = padded(tokens, shard_.sequence_parallel ? shard_.size : 1);
+  nn::MicroBatch batch;
+  batch.ids_T = to_device(all.ids, tensor_options_);
+  batch.targets_T = to_device(all.targets, tensor_options_);
+  batch.weights_T = to_device(all.weights, tensor_options_);
+  batch.documents = {all.offsets};
+  const at::Tensor positions = to_device(positions_of(all.offsets), tensor_options_);
+  batch.rope = kernels::rope_table(positions, sizes_.head_dim, sizes_.rope_theta);
+  return batch;
+}
+
+void Stage::start_step(const std::vector<PackedTokens>& micro_batches, bool training,
+                       parallel::GradientSync* sync, parallel::ParameterGather* gather) {
+  step_ = {};
+  step_.training = training;
+  step_.sync = sync;
+  step_.gather = gather;
+  for (const auto& tokens : micro_batches) step_.batches.push_back(upload(tokens));
+  step_.token_loss.resize(micro_batches.size());
+  step_.passes.assign(chunks_.size(), std::vector<Pass>(micro_batches.size()));
+}
+
+const at::Tensor& Stage::token_loss(int micro_batch) const {
+  const at::Tensor& loss = step_.token_loss.at(static_cast<size_t>(micro_batch));
+  MT_CHECK(loss.defined(), "no loss of micro-batch ", micro_batch, " on this stage");
+  return loss;
+}
+
+at::Tensor Stage::empty_activation(int micro_batch) const {
+  const int64_t tokens = step_.batches.at(static_cast<size_t>(micro_batch)).tokens();
+  return at::empty({region_.outside_tokens(tokens), sizes_.hidden}, tensor_options_);
+}
+
+void Stage::require(const std::vector<parallel::Parameter*>& params) {
+  if (!step_.gather) return;
+  for (const auto* p : params) step_.gather->require(*p);
+}
+
+void Stage::report(const std::vector<parallel::Parameter*>& params, int micro_batch) {
+  if (!step_.sync || micro_batch + 1 != static_cast<int>(step_.batches.size())) return;
+  for (const auto* p : params) step_.sync->ready(*p);
+}
+
+void Stage::show(const std::string& name, const nn::Stream& stream) {
+  if (observer_) observer_(name, stream.sum());
+}
+
+nn::Stream Stage::run_group(Chunk& chunk, const Group& group, nn::Stream stream,
+                            const nn::MicroBatch& batch, GroupPass& pass,
+                            bool first_run) {
+  if (group.recompute && first_run) {
+    stream = {stream.sum(), {}};
+    pass.input = stream.residual;
+  }
+  pass.saved.assign(static_cast<size_t>(group.end - group.begin), {});
+  for (int i = group.begin; i < group.end; ++i) {
+    Layer& layer = chunk.layers[static_cast<size_t>(i)];
+    if (first_run) require(layer.params);
+    auto& saved = pass.saved[static_cast<size_t>(i - group.begin)];
+    stream = layer.block.forward(stream, batch, saved);
+    if (first_run) show(cat("layer.", layer.index), stream);
+    if (!step_.training || (group.recompute && first_run)) saved = {};
+  }
+  return stream;
+}
+
+at::Tensor Stage::forward(int chunk_index, int micro_batch, const at::Tensor& input) {
+  const auto m = static_cast<size_t>(micro_batch);
+  const nn::MicroBatch& batch = step_.batches[m];
+  Chunk& chunk = chunks_[static_cast<size_t>(chunk_index)];
+  Pass& pass = step_.passes[static_cast<size_t>(chunk_index)][m];
+  nn::Stream stream{input, {}};
+  if (is_first(chunk_index)) {
+    require({table_});
+    stream.residual = embedding_->forward(batch);
+    show("embed", stream);
+  }
+  pass.groups.resize(chunk.groups.size());
+  for (size_t i = 0; i < chunk.groups.size(); ++i) {
+    stream = run_group(chunk, chunk.groups[i], stream, batch, pass.groups[i], true);
+  }
+  if (!step_.training) pass.groups.clear();
+  if (!is_last(chunk_index)) return stream.sum();
+  run_head(stream, micro_batch, pass);
+  return {};
+}
+
+void Stage::run_head(const nn::Stream& stream, int micro_batch, Pass& pass) {
+  const auto m = static_cast<size_t>(micro_batch);
+  require({norm_weight_, head_weight_});
+  const at::Tensor x = final_norm_->forward(stream, pass.final_norm);
+  show("norm", {x, {}});
+  auto result = head_->forward(x, step_.batches[m], step_.training);
+  step_.token_loss[m] = result.token_loss_T;
+  pass.head_grad = result.dx_TH;
+  pass.final_norm.y.reset();
+}
+
+at::Tensor Stage::backward(int chunk_index, int micro_batch, const at::Tensor& grad) {
+  const auto m = static_cast<size_t>(micro_batch);
+  const nn::MicroBatch& batch = step_.batches[m];
+  Chunk& chunk = chunks_[static_cast<size_t>(chunk_index)];
+  Pass& pass = step_.passes[static_cast<size_t>(chunk_index)][m];
+  at::Tensor d_stream = grad;
+  if (is_last(chunk_index)) {
+    d_stream = final_norm_->backward(pass.head_grad, {}, pass.final_norm);
+    if (head_weight_ != table_) report({head_weight_}, micro_batch);
+    report({norm_weight_}, micro_batch);
+    pass.head_grad.reset();
+    pass.final_norm = {};
+  }
+  for (size_t g = chunk.groups.size(); g-- > 0;) {
+    const Group& group = chunk.groups[g];
+    GroupPass& kept = pass.groups[g];
+    if (group.recompute) run_group(chunk, group, {kept.input, {}}, batch, kept, false);
+    for (int i = group.end; i-- > group.begin;) {
+      Layer& layer = chunk.layers[static_cast<size_t>(i)];
+      auto& saved = kept.saved[static_cast<size_t>(i - group.begin)];
+      d_stream = layer.block.backward(d_stream, batch, saved);
+      report(layer.params, micro_batch);
+    }
+    kept = {};
+  }
+  if (!is_first(chunk_index)) return d_stream;
+  embedding_->backward(d_stream, batch);
+  report({table_}, micro_batch);
+  return {};
+}
+
+}  // namespace mtrain::models::qwen3

@@ -1,0 +1,98 @@
+// The model chunks of one pipeline stage of dense Qwen3.
+#pragma once
+
+#include <optional>
+
+#include "mtrain/nn/vocab.hpp"
+#include "params.hpp"
+
+namespace mtrain::models::qwen3 {
+
+class Stage : public Model {
+ public:
+  Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
+        const ModelOptions& options);
+
+  parallel::ParamBuffer& buffer() override { return buffer_; }
+  void start_step(const std::vector<PackedTokens>& micro_batches, bool training,
+                  parallel::GradientSync* sync,
+                  parallel::ParameterGather* gather) override;
+  bool has_loss() const override { return head_.has_value(); }
+  const at::Tensor& token_loss(int micro_batch) const override;
+  void observe(Observer observer) override { observer_ = std::move(observer); }
+
+  at::Tensor forward(int chunk, int micro_batch, const at::Tensor& input) override;
+  at::Tensor backward(int chunk, int micro_batch, const at::Tensor& grad) override;
+  at::Tensor empty_activation(int micro_batch) const override;
+
+ private:
+  struct Layer {
+    int index;  ///< in the whole model
+    nn::Block block;
+    std::vector<parallel::Parameter*> params;
+  };
+  /// Layers [begin, end) of a chunk; with `recompute` only the group's input is kept.
+  struct Group {
+    int begin, end;
+    bool recompute;
+  };
+  struct Chunk {
+    std::vector<Layer> layers;
+    std::vector<Group> groups;
+  };
+  struct GroupPass {
+    at::Tensor input;  ///< kept when recomputing
+    std::vector<nn::Block::Saved> saved;
+  };
+  /// What is kept between the forward and the backward of one micro-batch through one
+  /// chunk.
+  struct Pass {
+    std::vector<GroupPass> groups;
+    nn::Norm::Saved final_norm;
+    at::Tensor head_grad;
+  };
+  struct Step {
+    std::vector<nn::MicroBatch> batches;
+    std::vector<at::Tensor> token_loss;
+    std::vector<std::vector<Pass>> passes;  ///< [chunk][micro-batch]
+    bool training = false;
+    parallel::GradientSync* sync = nullptr;
+    parallel::ParameterGather* gather = nullptr;
+  };
+
+  void build_chunk(int chunk, const ModelOptions& options);
+  void build_layer(int index, int chunk, const ModelOptions& options);
+  void build_embedding(bool tied_copy);
+  void build_head(int chunk, bool tied_copy);
+
+  nn::MicroBatch upload(const PackedTokens& tokens) const;
+  nn::Stream run_group(Chunk& chunk, const Group& group, nn::Stream stream,
+                       const nn::MicroBatch& batch, GroupPass& pass, bool first_run);
+  void run_head(const nn::Stream& stream, int micro_batch, Pass& pass);
+  void require(const std::vector<parallel::Parameter*>& params);
+  void report(const std::vector<parallel::Parameter*>& params, int micro_batch);
+  void show(const std::string& name, const nn::Stream& stream);
+  bool is_first(int chunk) const { return stage_ == 0 && chunk == 0; }
+  bool is_last(int chunk) const {
+    return stage_ == stages_ - 1 && chunk + 1 == static_cast<int>(chunks_.size());
+  }
+
+  Sizes sizes_;
+  TensorShard shard_;
+  nn::TensorRegion region_;
+  at::TensorOptions tensor_options_;
+  int stage_, stages_;
+  parallel::ParamBuffer buffer_;
+  std::vector<Chunk> chunks_;
+  parallel::Parameter* table_ = nullptr;
+  parallel::Parameter* norm_weight_ = nullptr;
+  parallel::Parameter* head_weight_ =
+      nullptr;  ///< the table itself when tied on one stage
+  std::optional<nn::Embedding> embedding_;
+  std::optional<nn::Norm> final_norm_;
+  std::optional<nn::LossHead> head_;
+  Observer observer_;
+  Step step_;
+};
+
+}  // namespace mtrain::models::qwen3

@@ -1,0 +1,26 @@
+// Feed-forward layer of a dense block.
+#include "mtrain/nn/mlp.hpp"
+
+#include <ATen/ATen.h>
+
+#include "mtrain/kernels/activation.hpp"
+
+namespace mtrain::nn {
+
+at::Tensor Mlp::forward(const at::Tensor& x, Saved& saved) const {
+  saved.gate_up = gate_up_.forward(x);
+  saved.activated = kernels::swiglu_forward(saved.gate_up);
+  return down_.forward(saved.activated);
+}
+
+at::Tensor Mlp::backward(const at::Tensor& dy, const at::Tensor& x, Saved& saved) const {
+  if (!saved.activated.defined())
+    saved.activated = kernels::swiglu_forward(saved.gate_up);
+  const at::Tensor d_activated = down_.backward(dy, saved.activated);
+  saved.activated.reset();
+  const at::Tensor d_gate_up = kernels::swiglu_backward(d_activated, saved.gate_up);
+  saved.gate_up.reset();
+  return gate_up_.backward(d_gate_up, x);
+}
+
+}  // namespace mtrain::nn

@@ -1,0 +1,63 @@
+// Embedding and loss head; logits are chunked over tokens so that they are never whole in
+// memory.
+#include "mtrain/nn/vocab.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/kernels/embedding.hpp"
+#include "mtrain/kernels/linear.hpp"
+
+namespace mtrain::nn {
+
+at::Tensor Embedding::forward(const MicroBatch& batch) const {
+  return region_.leave(kernels::embedding_forward(table_.weight, batch.ids_T, begin_));
+}
+
+void Embedding::backward(const at::Tensor& grad, const MicroBatch& batch) const {
+  kernels::embedding_backward(table_.grad, region_.enter(grad), batch.ids_T, begin_);
+}
+
+/// As many tokens as keep the logits chunk near 64 MiB, where the products still run at
+/// full speed: measured on CPU; at least 64 tokens for very large vocabularies.
+int64_t LossHead::chunk_tokens() const {
+  constexpr int64_t kChunkElements = int64_t{16} << 20;
+  return std::max<int64_t>(64, kChunkElements / weight_.weight.size(0));
+}
+
+std::pair<at::Tensor, at::Tensor> LossHead::combine(kernels::RowStatistics s) const {
+  comm::Communicator& group = region_.group();
+  if (group.size() == 1) return {s.max_T + s.sum_T.log(), s.target_T};
+  const at::Tensor largest = s.max_T.clone();
+  group.all_reduce(largest, comm::Reduce::kMax);
+  const at::Tensor sums = at::stack({s.sum_T * (s.max_T - largest).exp(), s.target_T});
+  group.all_reduce(sums, comm::Reduce::kSum);
+  return {largest + sums[0].log(), sums[1]};
+}
+
+LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
+                                   bool training) const {
+  const at::Tensor x = region_.enter(x_TH);
+  const int64_t tokens = x.size(0), chunk = std::min(chunk_tokens(), tokens);
+  const at::Tensor buffer = at::empty({chunk, weight_.weight.size(0)}, x.options());
+  const at::Tensor dx = training ? at::empty_like(x) : at::Tensor();
+  const at::Tensor token_loss = at::empty({tokens}, x.options().dtype(at::kFloat));
+  for (int64_t begin = 0; begin < tokens; begin += chunk) {
+    const int64_t count = std::min(chunk, tokens - begin);
+    const auto part = [&](const at::Tensor& t) { return t.narrow(0, begin, count); };
+    at::Tensor logits = buffer.narrow(0, 0, count);
+    kernels::linear_forward_out(logits, part(x), weight_.weight);
+    const at::Tensor targets = part(batch.targets_T);
+    const auto [lse, target] =
+        combine(kernels::cross_entropy_statistics(logits, targets, slice_));
+    part(token_loss).copy_((lse - target).masked_fill(targets.lt(0), 0.0));
+    if (!training) continue;
+    kernels::cross_entropy_backward_(logits, lse, targets, part(batch.weights_T), slice_);
+    part(dx).copy_(kernels::linear_backward_input(logits, weight_.weight));
+    kernels::linear_backward_weight(weight_.grad, logits, part(x));
+  }
+  return {token_loss, training ? region_.leave(dx) : at::Tensor()};
+}
+
+}  // namespace mtrain::nn

@@ -1,0 +1,141 @@
+// Reduces gradient buckets and gathers weight buckets; driven by the model and the
+// trainer.
+#include "mtrain/parallel/data_parallel.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::parallel {
+namespace {
+
+/// Views of the gradients of role-kPartial parameters inside `owned`.
+std::vector<at::Tensor> partial_views(const ParamBuffer& buffer, const Bucket& bucket,
+                                      const ShardRange& owned) {
+  std::vector<at::Tensor> views;
+  for (const Parameter* p : bucket.params) {
+    if (p->spec.role != TensorRole::kPartial) continue;
+    const int64_t begin = std::max(owned.begin, p->begin);
+    const int64_t end = std::min(owned.end, p->begin + numel(p->spec.shape));
+    if (begin >= end) continue;
+    views.push_back(buffer.grads(bucket).narrow(0, begin - bucket.begin, end - begin));
+  }
+  return views;
+}
+
+}  // namespace
+
+ShardRange owned_range(const Bucket& bucket, const comm::ProcessGroups& groups,
+                       const DataParallelOptions& options) {
+  if (!options.sharded) return {bucket.begin, bucket.end};
+  return shard_of(bucket, groups.data->rank(), groups.data->size());
+}
+
+GradientSync::GradientSync(ParamBuffer& buffer, const comm::ProcessGroups& groups,
+                           const DataParallelOptions& options)
+    : buffer_(buffer),
+      groups_(groups),
+      options_(options),
+      missing_(buffer.buckets().size()),
+      started_(buffer.buckets().size()),
+      pending_(buffer.buckets().size()) {}
+
+void GradientSync::begin_step() {
+  buffer_.zero_grads();
+  for (size_t i = 0; i < missing_.size(); ++i) {
+    missing_[i] = buffer_.buckets()[i].params.size();
+    started_[i] = false;
+  }
+}
+
+void GradientSync::ready(const Parameter& parameter) {
+  const auto bucket = static_cast<size_t>(parameter.bucket);
+  MT_CHECK(missing_[bucket] > 0, parameter.spec.name, " became ready twice");
+  --missing_[bucket];
+  if (options_.overlap_grad_reduce && missing_[bucket] == 0) start_reduce(bucket);
+}
+
+void GradientSync::start_reduce(size_t index) {
+  const Bucket& bucket = buffer_.buckets()[index];
+  const at::Tensor grads = buffer_.grads(bucket);
+  started_[index] = true;
+  if (!options_.sharded) {
+    pending_[index] = groups_.data->start_all_reduce(grads, comm::Reduce::kSum);
+    return;
+  }
+  const ShardRange owned = owned_range(bucket, groups_, options_);
+  const at::Tensor shard =
+      grads.narrow(0, owned.begin - bucket.begin, owned.end - owned.begin);
+  pending_[index] = groups_.data->start_reduce_scatter(grads, shard);
+}
+
+void GradientSync::finish() {
+  for (size_t i = 0; i < missing_.size(); ++i) {
+    MT_CHECK(missing_[i] == 0, missing_[i], " gradients of bucket ", i,
+             " never became ready");
+    if (!started_[i]) start_reduce(i);
+  }
+  for (auto& pending : pending_) comm::finish(pending);
+  sum_tied_copies();
+  sum_partial_gradients();
+}
+
+void GradientSync::sum_tied_copies() {
+  if (groups_.embedding->size() == 1) return;
+  for (const Bucket& bucket : buffer_.buckets()) {
+    if (!bucket.params.front()->spec.tied) continue;
+    const ShardRange owned = owned_range(bucket, groups_, options_);
+    groups_.embedding->all_reduce(
+        buffer_.grads(bucket).narrow(0, owned.begin - bucket.begin,
+                                     owned.end - owned.begin),
+        comm::Reduce::kSum);
+  }
+}
+
+void GradientSync::sum_partial_gradients() {
+  if (groups_.tensor->size() == 1) return;
+  std::vector<at::Tensor> views;
+  for (const Bucket& bucket : buffer_.buckets()) {
+    const ShardRange owned = owned_range(bucket, groups_, options_);
+    for (auto& view : partial_views(buffer_, bucket, owned)) views.push_back(view);
+  }
+  if (views.empty()) return;
+  const at::Tensor packed = at::cat(views);
+  groups_.tensor->all_reduce(packed, comm::Reduce::kSum);
+  int64_t offset = 0;
+  for (auto& view : views) {
+    view.copy_(packed.narrow(0, offset, view.numel()));
+    offset += view.numel();
+  }
+}
+
+ParameterGather::ParameterGather(ParamBuffer& buffer, const comm::ProcessGroups& groups,
+                                 const DataParallelOptions& options)
+    : buffer_(buffer),
+      groups_(groups),
+      options_(options),
+      pending_(buffer.buckets().size()) {}
+
+void ParameterGather::start() {
+  if (!options_.sharded || groups_.data->size() == 1) return;
+  for (size_t i = pending_.size(); i-- > 0;) {
+    const Bucket& bucket = buffer_.buckets()[i];
+    const ShardRange owned = owned_range(bucket, groups_, options_);
+    const at::Tensor weights = buffer_.weights(bucket);
+    pending_[i] = groups_.data->start_all_gather(
+        weights.narrow(0, owned.begin - bucket.begin, owned.end - owned.begin), weights);
+  }
+  if (!options_.overlap_param_gather) require_all();
+}
+
+void ParameterGather::require(const Parameter& parameter) {
+  comm::finish(pending_[static_cast<size_t>(parameter.bucket)]);
+}
+
+void ParameterGather::require_all() {
+  for (auto& pending : pending_) comm::finish(pending);
+}
+
+}  // namespace mtrain::parallel

@@ -1,0 +1,81 @@
+// Lays parameters out in flat buffers; models register here, gradient sync and optimizer
+// use it.
+#include "mtrain/parallel/param_buffer.hpp"
+
+#include <ATen/ATen.h>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::parallel {
+namespace {
+
+/// Every parameter starts at a multiple of this many elements: 128 bytes in bf16, what
+/// the widest vector loads and tensor copies of a GPU want.
+constexpr int64_t kAlignment = 64;
+
+int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
+
+Parameter& ParamBuffer::add(ParamSpec spec, int chunk) {
+  MT_CHECK(!weights_.defined(), "parameter ", spec.name, " registered after allocation");
+  auto parameter = std::make_unique<Parameter>();
+  parameter->spec = std::move(spec);
+  parameter->chunk = chunk;
+  params_.push_back(std::move(parameter));
+  return *params_.back();
+}
+
+void ParamBuffer::lay_out(const ParamBufferOptions& options) {
+  int64_t offset = 0;
+  const auto close = [&] {
+    if (buckets_.empty()) return;
+    offset = round_up(offset - buckets_.back().begin, options.shards * kAlignment) +
+             buckets_.back().begin;
+    buckets_.back().end = offset;
+  };
+  for (auto it = params_.rbegin(); it != params_.rend(); ++it) {
+    Parameter& p = **it;
+    const Parameter* before = buckets_.empty() ? nullptr : buckets_.back().params.back();
+    const bool full = before && offset - buckets_.back().begin >= options.bucket_elements;
+    if (!before || full || before->chunk != p.chunk || before->spec.tied || p.spec.tied) {
+      close();
+      buckets_.push_back({offset, offset, {}});
+    }
+    p.bucket = static_cast<int>(buckets_.size()) - 1;
+    p.begin = offset;
+    buckets_.back().params.push_back(&p);
+    offset += round_up(numel(p.spec.shape), kAlignment);
+  }
+  close();
+}
+
+void ParamBuffer::allocate(const ParamBufferOptions& options) {
+  lay_out(options);
+  const int64_t total = buckets_.empty() ? 0 : buckets_.back().end;
+  const auto flat = at::TensorOptions().device(options.device);
+  weights_ = at::zeros({total}, flat.dtype(options.dtype));
+  grads_ = at::zeros({total}, flat.dtype(at::kFloat));
+  for (auto& p : params_) {
+    const int64_t size = numel(p->spec.shape);
+    p->weight = weights_.narrow(0, p->begin, size).view(p->spec.shape);
+    p->grad = grads_.narrow(0, p->begin, size).view(p->spec.shape);
+  }
+}
+
+at::Tensor ParamBuffer::weights(const Bucket& bucket) const {
+  return weights_.narrow(0, bucket.begin, bucket.size());
+}
+
+at::Tensor ParamBuffer::grads(const Bucket& bucket) const {
+  return grads_.narrow(0, bucket.begin, bucket.size());
+}
+
+ShardRange shard_of(const Bucket& bucket, int shard, int shards) {
+  const int64_t each = bucket.size() / shards;
+  return {bucket.begin + shard * each, bucket.begin + (shard + 1) * each};
+}
+
+}  // namespace mtrain::parallel
