@@ -1,9 +1,10 @@
-# Boost.Test programs, registered with ctest.
-# mtrain_test(NAME LABEL unit|golden|mpi|gpu|run SOURCES ... USES layers... [NP 1 2 4])
-# NP registers the program once per rank count, under a real mpirun.
-find_program(MPIRUN NAMES mpirun REQUIRED)
-set(MTRAIN_MPIRUN "${MPIRUN}" --oversubscribe --bind-to none --allow-run-as-root)
+# How tests are registered with ctest. Labels: unit mpi gpu run golden style.
+# OMP_NUM_THREADS=1: ctest runs several tests at a time, one per core.
+set(MTRAIN_TEST_ENV OMP_NUM_THREADS=1 HWLOC_HIDE_ERRORS=2)
+set(MTRAIN_MPIRUN "${CMAKE_SOURCE_DIR}/scripts/local_mpirun")
 
+# mtrain_test(NAME LABEL label SOURCES ... USES layers... [LINKS packages...] [NP 1 2 4])
+# A Boost.Test program. NP registers it once per rank count, under a real mpirun.
 function(mtrain_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;USES;LINKS;NP" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -16,12 +17,26 @@ function(mtrain_test name)
   target_link_libraries(${name} PRIVATE Boost::unit_test_framework ${ARG_LINKS})
   mtrain_use_pch(${name} ${ARG_LINKS})
   if(NOT ARG_NP)
-    add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} ENVIRONMENT "OMP_NUM_THREADS=1")
+    mtrain_test_command(${name} LABEL ${ARG_LABEL} COMMAND ${name})
   endif()
   foreach(ranks ${ARG_NP})
-    add_test(NAME ${name}_np${ranks} COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>)
-    set_tests_properties(${name}_np${ranks} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300
-                         PROCESSORS 2 ENVIRONMENT "OMP_NUM_THREADS=1")
+    mtrain_test_command(${name}_np${ranks} LABEL ${ARG_LABEL} NP ${ranks}
+                        COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>)
   endforeach()
+endfunction()
+
+# mtrain_test_command(NAME LABEL label COMMAND command... [NP ranks] [TIMEOUT seconds])
+# Any other command as a test. NP: the ranks it starts, so that ctest leaves them the cores
+# (it runs a test that wants more than there are by itself).
+function(mtrain_test_command name)
+  cmake_parse_arguments(ARG "" "LABEL;NP;TIMEOUT" "COMMAND" ${ARGN})
+  if(NOT ARG_NP)
+    set(ARG_NP 1)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
+                       PROCESSORS ${ARG_NP} ENVIRONMENT "${MTRAIN_TEST_ENV}")
 endfunction()
