@@ -1,0 +1,94 @@
+// The token store: one HDF5 file of tokenized samples. mprep writes it, the trainer reads
+// it. Format: contract of the file in docs/token-store.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "mtrain/data/sample.hpp"
+
+namespace mtrain::data {
+
+/// Attributes of a store. source_hash is "" for a foreign store that has none.
+struct StoreAttributes {
+  Stage stage;
+  std::string source_hash;
+};
+
+/// What one pass over all tokens and labels finds.
+struct StoreScan {
+  int32_t max_token_id;       ///< of input_ids and labels; -1 for a store without tokens
+  int64_t tokens;             ///< tokens stored
+  int64_t trained_positions;  ///< targets that are not kIgnoreLabel
+  int64_t trainable_samples;  ///< samples with at least one target
+};
+
+/// Reads samples one at a time; memory is that of the offsets (8 bytes a sample). Not
+/// thread-safe.
+class TokenStoreReader {
+ public:
+  /// Opens `path` and checks all of its structure: attributes, types, shapes, offsets,
+  /// storage (no filter, no external or virtual data, hard links only). UserError names
+  /// file and fault.
+  explicit TokenStoreReader(const std::string& path);
+  ~TokenStoreReader();
+  TokenStoreReader(TokenStoreReader&&) noexcept;
+  TokenStoreReader& operator=(TokenStoreReader&&) noexcept;
+
+  const StoreAttributes& attributes() const;
+  const std::string& path() const;
+  int64_t num_samples() const;
+  int64_t num_tokens() const;
+  /// Tokens of sample i, 0 <= i < num_samples().
+  int64_t sample_length(int64_t i) const;
+  /// Longest sample of the store in tokens; 0 for an empty store.
+  int64_t max_sample_length() const;
+  /// Sample i. UserError when the file cannot be read (any more) or holds a negative id.
+  Sample read(int64_t i) const;
+  /// Targets of sample i that are trained on (reads its labels only).
+  int64_t trained_positions(int64_t i) const;
+
+  /// Rows of packed samples: num_rows() is num_samples() where nothing was packed.
+  bool packed() const;
+  int64_t num_rows() const;
+  /// Samples [first, last) that share row r.
+  std::pair<int64_t, int64_t> row_samples(int64_t r) const;
+
+  /// Reads everything once. UserError on a negative id or a label other than kIgnoreLabel
+  /// below 0.
+  StoreScan scan() const;
+  int32_t max_token_id() const { return scan().max_token_id; }
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Appends samples to a store under a temporary name beside `path`; finish() makes it
+/// durable and gives it its name. A writer destroyed before finish() leaves nothing
+/// behind.
+class TokenStoreWriter {
+ public:
+  TokenStoreWriter(const std::string& path, const StoreAttributes& attributes);
+  ~TokenStoreWriter();
+  TokenStoreWriter(const TokenStoreWriter&) = delete;
+  TokenStoreWriter& operator=(const TokenStoreWriter&) = delete;
+
+  /// Adds one sample; ids must not be negative.
+  void append(const Sample& sample);
+  /// Ends the current row of packed samples. Either every sample is in a row, or none.
+  void end_row();
+  /// Writes what is buffered, closes, fsyncs, renames. Error with path and errno on
+  /// failure.
+  void finish();
+
+  int64_t num_samples() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mtrain::data
