@@ -1,7 +1,7 @@
 # Every third-party package, as one imported or interface target each.
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(HDF5 REQUIRED COMPONENTS C)
-find_package(Boost REQUIRED COMPONENTS program_options unit_test_framework)
+find_package(Boost CONFIG REQUIRED COMPONENTS program_options unit_test_framework)
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
