@@ -42,14 +42,7 @@ missing_packages() {
 }
 
 as_root() {
-  if [[ $(id -u) -eq 0 ]]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail "these commands need root, and there is no sudo:" "$*" \
-      "Run them as root, then repeat; or 'make PACKAGES=no' where the tools come from elsewhere."
-  fi
+  if [[ $(id -u) -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
 install_packages() {
@@ -60,6 +53,10 @@ install_packages() {
   local missing
   missing=$(missing_packages)
   [[ -n $missing ]] || return 0
+  if [[ $(id -u) -ne 0 ]] && ! command -v sudo >/dev/null; then
+    fail "packages are missing, and without sudo only root can install them:" \
+      "apt-get install $(echo $missing)" "(or 'make PACKAGES=no' where they come from elsewhere)"
+  fi
   say "installing" $missing
   as_root apt-get -o DPkg::Lock::Timeout=300 update -q
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \

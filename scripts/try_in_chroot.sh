@@ -38,11 +38,11 @@ make_system() {
 }
 
 make_clone() {
-  rm -rf "$root/root/.deps"
-  [[ ! -d $root/root/mtrain/.deps ]] || mv "$root/root/mtrain/.deps" "$root/root/.deps"
-  rm -rf "$root/root/mtrain"
-  git -c safe.directory='*' clone -q --no-hardlinks . "$root/root/mtrain"
-  [[ ! -d $root/root/.deps ]] || mv "$root/root/.deps" "$root/root/mtrain/.deps"
+  rm -rf "$root/mtrain.deps"
+  [[ ! -d $root/mtrain/.deps ]] || mv "$root/mtrain/.deps" "$root/mtrain.deps"
+  rm -rf "$root/mtrain"
+  git -c safe.directory='*' clone -q --no-hardlinks . "$root/mtrain"
+  [[ ! -d $root/mtrain.deps ]] || mv "$root/mtrain.deps" "$root/mtrain/.deps"
 }
 
 unmount_all() {
@@ -65,6 +65,6 @@ make_clone
 for command in "$@"; do
   begin=$SECONDS
   echo "== $command"
-  inside bash -c "cd /root/mtrain && $command"
+  inside bash -c "cd /mtrain && $command"
   echo "== $command: $((SECONDS - begin)) s"
 done
