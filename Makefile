@@ -32,7 +32,7 @@ endif
 all: programs
 	@echo "mtrain, mconvert and mprep are ready ($(folder)/bin). Next: make demo"
 
-link_programs = for p in $(folder)/bin/*; do ln -sfn "$$p" .; done
+link_programs = for p in $(folder)/bin/*; do if [ -e "$$p" ]; then ln -sfn "$$p" .; fi; done
 
 programs: $(folder)/build.ninja
 	@cmake --build $(folder) --parallel $(JOBS) --target programs
