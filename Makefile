@@ -52,7 +52,7 @@ bench: everything
 	@tests/bench/run.sh $(folder)
 
 format: setup
-	@python3 tests/style/check_format.py --fix
+	@python3 -B tests/style/check_format.py --fix
 
 # ninja itself runs cmake again when a CMake file changes.
 $(folder)/build.ninja: | setup
