@@ -48,6 +48,11 @@ struct TrainingState {
   bool operator==(const TrainingState&) const = default;
 };
 
+/// OUTPUT_DIR/checkpoint-STEP.tmp: where a save in progress lies. What else is put there
+/// before commit() (hf/ ...) becomes part of the checkpoint.
+std::filesystem::path temporary_folder(const std::filesystem::path& output_dir,
+                                       int64_t step);
+
 /// Writes the file of one rank. No file is visible as a checkpoint before commit().
 class CheckpointWriter {
  public:

@@ -1,0 +1,90 @@
+// Finds committed checkpoints and clears what interrupted saves left; called at start and
+// resume.
+#include "checkpoint_paths.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "file.hpp"
+#include "manifest.hpp"
+#include "model_files.hpp"
+#include "mtrain/base/error.hpp"
+#include "mtrain/checkpoint/training_checkpoint.hpp"
+
+namespace mtrain::checkpoint {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr char kPrefix[] = "checkpoint-";
+constexpr char kTemporary[] = ".tmp";
+
+bool is_leftover(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename();
+  const auto type = entry.symlink_status().type();
+  if (type == fs::file_type::directory) return step_of(name, kTemporary).has_value();
+  return type == fs::file_type::regular && name.ends_with(kTemporary) &&
+         is_model_file(name.substr(0, name.size() - std::string_view(kTemporary).size()));
+}
+
+}  // namespace
+
+fs::path checkpoint_folder(const fs::path& output_dir, int64_t step) {
+  return output_dir / cat(kPrefix, step);
+}
+
+fs::path temporary_folder(const fs::path& output_dir, int64_t step) {
+  return output_dir / cat(kPrefix, step, kTemporary);
+}
+
+std::optional<int64_t> step_of(const std::string& name, const std::string& suffix) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(suffix)) return std::nullopt;
+  const char* begin = name.data() + std::string_view(kPrefix).size();
+  const char* end = name.data() + name.size() - suffix.size();
+  int64_t step = 0;
+  const auto [stop, fault] = std::from_chars(begin, std::max(begin, end), step);
+  // Only the canonical spelling: "checkpoint-007" is not ours.
+  if (fault != std::errc() || step < 0 || cat(kPrefix, step, suffix) != name)
+    return std::nullopt;
+  return step;
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {
+  std::vector<std::pair<int64_t, fs::path>> found;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(output_dir, missing)) {
+    const auto step = step_of(entry.path().filename(), "");
+    if (!step || entry.symlink_status().type() != fs::file_type::directory) continue;
+    if (fs::is_regular_file(fs::symlink_status(entry.path() / kManifestFile)))
+      found.emplace_back(*step, entry.path());
+  }
+  std::sort(found.begin(), found.end(), std::greater<>());
+  std::vector<fs::path> paths;
+  for (auto& [step, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+std::optional<fs::path> newest_checkpoint(const fs::path& output_dir) {
+  const auto all = list_checkpoints(output_dir);
+  if (all.empty()) return std::nullopt;
+  return all.front();
+}
+
+std::vector<std::string> remove_leftovers(const fs::path& output_dir) {
+  std::vector<fs::path> leftovers;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(output_dir, missing))
+    if (is_leftover(entry)) leftovers.push_back(entry.path());
+  std::vector<std::string> names;
+  for (const fs::path& path : leftovers) {
+    std::error_code fault;
+    fs::remove_all(path, fault);
+    if (fault) throw Error(cat("cannot remove ", path.string(), ": ", fault.message()));
+    names.push_back(path.filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace mtrain::checkpoint

@@ -1,0 +1,167 @@
+// Writes one rank's HDF5 file; called by every rank that saves.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "box_copy.hpp"
+#include "checkpoint_paths.hpp"
+#include "crc32c.hpp"
+#include "dtype.hpp"
+#include "file.hpp"
+#include "h5.hpp"
+#include "mtrain/checkpoint/training_checkpoint.hpp"
+#include "rank_file.hpp"
+
+namespace mtrain::checkpoint {
+namespace {
+
+constexpr hsize_t kAlignment = 4096;
+
+h5::FileHandle create_file(const std::filesystem::path& path) {
+  const h5::PropertyHandle access(
+      h5::checked(H5Pcreate(H5P_FILE_ACCESS), "make file properties"));
+  h5::checked(H5Pset_alignment(access.get(), kAlignment, kAlignment),
+              "set the alignment");
+  // The newer format is smaller and has checksums of its own; 1.10 is the oldest we read
+  // with.
+  h5::checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
+              "set the format version");
+  return h5::FileHandle(
+      h5::checked(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()),
+                  cat("create ", path.string())));
+}
+
+/// Properties without the time of creation, so that equal runs write equal files.
+h5::PropertyHandle timeless(hid_t kind) {
+  h5::PropertyHandle properties(h5::checked(H5Pcreate(kind), "make object properties"));
+  h5::checked(H5Pset_obj_track_times(properties.get(), false), "leave times out");
+  return properties;
+}
+
+h5::PropertyHandle dataset_properties() {
+  h5::PropertyHandle properties = timeless(H5P_DATASET_CREATE);
+  h5::checked(H5Pset_layout(properties.get(), H5D_CONTIGUOUS), "set the layout");
+  h5::checked(H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER),
+              "set the fill time");
+  h5::checked(H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY),
+              "set the allocation time");
+  return properties;
+}
+
+void check_piece(const NamedPiece& piece) {
+  const std::string name = cat(piece.group, "/", parallel::to_string(piece.box));
+  const at::Tensor& data = piece.data;
+  MT_CHECK(is_inside(piece.box), name, " lies outside its tensor");
+  MT_CHECK(data.device().is_cpu() && data.is_contiguous() &&
+               data.sizes() == at::IntArrayRef(piece.box.extent),
+           "data of ", name, " are not a contiguous CPU tensor of the box's extent");
+  MT_CHECK(dtype_from_name(dtype_name(data.scalar_type())).has_value(), "data of ", name,
+           " are of ", dtype_name(data.scalar_type()),
+           ", which checkpoints do not store");
+  MT_CHECK(piece.box.tensor.find_first_of(std::string("/\0", 2)) == std::string::npos &&
+               !piece.box.tensor.empty(),
+           "\"", piece.box.tensor, "\" cannot be stored under this name");
+}
+
+}  // namespace
+
+struct CheckpointWriter::State {
+  std::filesystem::path folder;
+  std::filesystem::path path;
+  RankFile summary;
+  h5::FileHandle file;
+  std::map<std::string, h5::GroupHandle> groups;
+  std::set<std::string> names;
+
+  hid_t group(const std::string& name);
+  void write(const NamedPiece& piece);
+};
+
+/// The group's handle, created at its first use.
+hid_t CheckpointWriter::State::group(const std::string& name) {
+  auto found = groups.find(name);
+  if (found == groups.end()) {
+    const h5::PropertyHandle properties = timeless(H5P_GROUP_CREATE);
+    h5::GroupHandle made(h5::checked(
+        H5Gcreate2(file.get(), name.c_str(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+        cat("create group ", name, " in ", path.string())));
+    found = groups.emplace(name, std::move(made)).first;
+  }
+  return found->second.get();
+}
+
+void CheckpointWriter::State::write(const NamedPiece& piece) {
+  const std::string name = dataset_name(piece.box);
+  const std::string what = cat("write ", piece.group, "/", name, " to ", path.string());
+  MT_CHECK(names.insert(piece.group + "/" + name).second, "cannot ", what,
+           ": stored twice");
+  const at::ScalarType dtype = piece.data.scalar_type();
+  const hid_t type = dtype == at::kFloat ? H5T_IEEE_F32LE : H5T_STD_U16LE;
+  const h5::SpaceHandle space = h5::make_space(piece.box.extent);
+  const h5::PropertyHandle properties = dataset_properties();
+  const h5::DatasetHandle dataset(
+      h5::checked(H5Dcreate2(group(piece.group), name.c_str(), type, space.get(),
+                             H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+                  what));
+  h5::write_attribute(dataset.get(), "tensor", piece.box.tensor);
+  h5::write_attribute(dataset.get(), "shape", piece.box.full);
+  h5::write_attribute(dataset.get(), "offset", piece.box.offset);
+  h5::write_attribute(dataset.get(), "dtype", dtype_name(dtype));
+  StoredBox stored{piece.group, piece.box, dtype, 0, 0};
+  stored.crc = crc32c(0, piece.data.data_ptr(), static_cast<size_t>(stored.bytes()));
+  h5::checked(
+      H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, piece.data.data_ptr()),
+      what);
+  stored.position = static_cast<int64_t>(H5Dget_offset(dataset.get()));
+  summary.boxes.push_back(std::move(stored));
+}
+
+CheckpointWriter::CheckpointWriter(const std::filesystem::path& output_dir, int64_t step,
+                                   int rank, int world) {
+  const h5::Quiet quiet;
+  const auto folder = temporary_folder(output_dir, step);
+  make_directory(folder);
+  const auto path = folder / rank_file_name(rank);
+  remove_file(path);
+  state_ = std::make_unique<State>(State{
+      folder, path, RankFile{step, rank, world, 0, 0, {}}, create_file(path), {}, {}});
+  const hid_t file = state_->file.get();
+  h5::write_attribute(file, "format", std::string(kRankFileFormat));
+  h5::write_attribute(file, "version", int64_t{kSchemaVersion});
+  h5::write_attribute(file, "step", step);
+  h5::write_attribute(file, "rank", int64_t{rank});
+  h5::write_attribute(file, "world_size", int64_t{world});
+}
+
+CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
+CheckpointWriter::~CheckpointWriter() = default;
+
+void CheckpointWriter::write(const std::vector<NamedPiece>& pieces) {
+  const h5::Quiet quiet;
+  for (const NamedPiece& piece : pieces) {
+    check_piece(piece);
+    if (piece.box.size() > 0) state_->write(piece);
+  }
+}
+
+std::string CheckpointWriter::finish() {
+  const h5::Quiet quiet;
+  const std::filesystem::path path = state_->path;
+  state_->groups.clear();
+  h5::checked(state_->file.close(), cat("close ", path.string()));
+  const File file = File::open_to_write(path);
+  file.sync();
+  RankFile& summary = state_->summary;
+  std::sort(
+      summary.boxes.begin(), summary.boxes.end(),
+      [](const StoredBox& a, const StoredBox& b) { return a.position < b.position; });
+  summary.bytes = file.size();
+  summary.structure_crc = structure_crc(file, summary.boxes);
+  // As a reader would see it, while there is still a chance to fail before the commit.
+  OpenRankFile(state_->folder, rank_file_from_json(to_json(summary)));
+  return to_json(summary).dump();
+}
+
+}  // namespace mtrain::checkpoint
