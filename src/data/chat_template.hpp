@@ -1,0 +1,75 @@
+// Chat templates: how messages become token ids. A template is a table of strings.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aligned_record.hpp"
+#include "mtrain/data/tokenizer.hpp"
+
+namespace mtrain::data {
+
+/// A part of a slot: text in which {{content}} stands for the message, or the end-of-text
+/// token.
+struct SlotPart {
+  enum class Kind { kText, kEos } kind;
+  std::string_view text;
+};
+
+/// One row of the table of templates; parts as in LLaMA-Factory's data/template.py.
+struct TemplateSpec {
+  std::string_view name;
+  std::vector<SlotPart> system;
+  std::vector<SlotPart> user;
+  std::vector<SlotPart> assistant;
+  std::string_view default_system;
+  std::string_view stop_word;  ///< replaces the tokenizer's eos token; "" for none
+  bool reasoning;              ///< adds empty thoughts to responses without one
+};
+
+/// The row named `name`. UserError with the known names when there is none.
+const TemplateSpec& find_template(const std::string& name);
+
+/// A turn of a conversation: what is asked, and what is answered.
+struct EncodedTurn {
+  std::vector<int32_t> source;
+  std::vector<int32_t> target;
+};
+
+/// A template applied with one tokenizer. Each part of a slot is tokenized on its own.
+class ChatTemplate {
+ public:
+  /// `default_system` replaces the template's own when given, even by "". UserError when
+  /// the tokenizer lacks a token the template needs.
+  ChatTemplate(const TemplateSpec& spec, const Tokenizer& tokenizer,
+               const std::optional<std::string>& default_system);
+
+  /// Turns of alternating user and assistant messages; the system text is part of the
+  /// first source. `system` "" takes the default.
+  std::vector<EncodedTurn> encode(const std::vector<Message>& messages,
+                                  const std::string& system) const;
+
+ private:
+  void fill(const std::vector<SlotPart>& slot, std::string_view content, size_t turn,
+            std::vector<int32_t>& ids) const;
+
+  const TemplateSpec& spec_;
+  const Tokenizer& tokenizer_;
+  std::string default_system_;
+  int32_t eos_id_;
+};
+
+/// End-of-text and padding token a stage works with: the template's stop word replaces
+/// the eos, and a tokenizer without a pad token pads with it. `spec` is null for no
+/// template.
+struct StageTokens {
+  std::string eos;
+  int32_t eos_id;
+  int32_t pad_id;
+};
+StageTokens stage_tokens(const TemplateSpec* spec, const Tokenizer& tokenizer);
+
+}  // namespace mtrain::data

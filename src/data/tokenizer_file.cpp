@@ -1,0 +1,199 @@
+// Owns the reading of tokenizer.json (byte-level BPE as Qwen2 and Qwen3 use it) and the
+// refusal of everything else in it; called by Tokenizer::load.
+#include "tokenizer_file.hpp"
+
+#include <string_view>
+#include <unordered_map>
+
+#include "byte_alphabet.hpp"
+#include "input_file.hpp"
+#include "json_field.hpp"
+
+namespace mtrain::data {
+namespace {
+
+constexpr int64_t kMaxIds =
+    1 << 24;  // far above any vocabulary; bounds what a bad id allocates
+constexpr size_t kMaxSteps = 16;
+// The words of a ByteLevel pre-tokenizer with use_regex (openai/gpt-2, encoder.py).
+constexpr const char* kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+using Spellings = std::unordered_map<std::string_view, int32_t>;
+
+void require_type(const JsonField& field, std::string_view expected) {
+  const JsonField type = field.at("type");
+  if (type.string() != expected)
+    type.fault(cat("is '", type.string(), "': only '", expected, "' is supported"));
+}
+
+// Options of the model that would change the result and are not implemented.
+void require_plain_bpe(const JsonField& model) {
+  require_type(model, "BPE");
+  for (const char* key : {"dropout", "unk_token"})
+    if (model.has(key)) model.at(key).fault("is not supported: it must be null");
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
+    if (model.has(key) && !model.at(key).string().empty())
+      model.at(key).fault("is not supported: it must be empty");
+  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges"})
+    if (model.flag(key, false)) model.at(key).fault("is not supported: it must be false");
+}
+
+void set_entry(TokenizerSpec& spec, const JsonField& place, int64_t id,
+               std::string bytes) {
+  const auto index = static_cast<size_t>(id);
+  if (index >= spec.entries.size()) spec.entries.resize(index + 1);
+  if (spec.entries[index].used)
+    place.fault(cat("has id ", id, ", which is taken already"));
+  spec.entries[index] = {true, std::move(bytes)};
+}
+
+Spellings read_vocabulary(const JsonField& field, TokenizerSpec& spec) {
+  Spellings ids;
+  ids.reserve(field.object().size());
+  spec.entries.reserve(field.object().size());
+  for (const auto& [token, id] : field.object().items()) {
+    const JsonField entry(id, cat(field.place(), "[", Json(token).dump(), "]"));
+    const int64_t index = entry.index(kMaxIds);
+    set_entry(spec, entry, index, bytes_of_spelling(token));
+    ids.emplace(token, static_cast<int32_t>(index));
+  }
+  return ids;
+}
+
+void find_byte_ids(const JsonField& vocabulary, const Spellings& ids,
+                   TokenizerSpec& spec) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string spelling = spelling_of_byte(static_cast<unsigned char>(byte));
+    const auto found = ids.find(spelling);
+    if (found == ids.end())
+      vocabulary.fault(cat("has no token for byte ", byte, " ('", spelling, "')"));
+    spec.byte_ids[static_cast<size_t>(byte)] = found->second;
+  }
+}
+
+struct Halves {
+  std::string_view left, right;
+};
+
+// A merge is written "a b" or ["a", "b"].
+Halves halves_of(const JsonField& merge) {
+  if (merge.value().is_array()) {
+    if (merge.value().size() != 2) merge.fault("must be a pair of tokens");
+    return {merge.at(size_t{0}).string(), merge.at(size_t{1}).string()};
+  }
+  const std::string_view text = merge.string();
+  const size_t space = text.find(' ');
+  if (space == text.npos || text.find(' ', space + 1) != text.npos)
+    merge.fault("must be two tokens with one space between them");
+  return {text.substr(0, space), text.substr(space + 1)};
+}
+
+int32_t id_of(const Spellings& ids, std::string_view token, const JsonField& merge) {
+  const auto found = ids.find(token);
+  if (found == ids.end())
+    merge.fault(cat("names '", token, "', which is not in the vocabulary"));
+  return found->second;
+}
+
+void read_merges(const JsonField& field, const Spellings& ids, TokenizerSpec& spec) {
+  spec.merges.reserve(field.array().size());
+  std::string joined;
+  for (size_t i = 0; i < field.array().size(); ++i) {
+    const JsonField merge = field.at(i);
+    const Halves halves = halves_of(merge);
+    joined.assign(halves.left).append(halves.right);
+    spec.merges.push_back({id_of(ids, halves.left, merge),
+                           id_of(ids, halves.right, merge), id_of(ids, joined, merge)});
+  }
+}
+
+AddedToken read_added_token(const JsonField& field) {
+  AddedToken token{};
+  token.id = static_cast<int32_t>(field.at("id").index(kMaxIds));
+  token.content = field.at("content").string();
+  if (token.content.empty()) field.at("content").fault("is empty");
+  token.single_word = field.flag("single_word", false);
+  token.lstrip = field.flag("lstrip", false);
+  token.rstrip = field.flag("rstrip", false);
+  token.special = field.flag("special", false);
+  token.normalized = field.flag("normalized", !token.special);
+  return token;
+}
+
+void read_added_tokens(const JsonField& field, const Spellings& ids,
+                       TokenizerSpec& spec) {
+  std::unordered_map<std::string, int32_t> seen;
+  for (size_t i = 0; i < field.array().size(); ++i) {
+    const JsonField entry = field.at(i);
+    AddedToken token = read_added_token(entry);
+    if (!seen.emplace(token.content, token.id).second)
+      entry.fault(cat("repeats the content '", token.content, "'"));
+    const auto in_vocabulary = ids.find(token.content);
+    if (in_vocabulary == ids.end())
+      set_entry(spec, entry, token.id, bytes_of_spelling(token.content));
+    else if (in_vocabulary->second != token.id)
+      entry.fault(cat("has id ", token.id, " but '", token.content, "' is ",
+                      in_vocabulary->second, " in the vocabulary"));
+    spec.added.push_back(std::move(token));
+  }
+}
+
+bool read_normalizer(const JsonField& root) {
+  if (!root.has("normalizer")) return false;
+  require_type(root.at("normalizer"), "NFC");
+  return true;
+}
+
+void read_split(const JsonField& split, TokenizerSpec& spec) {
+  require_type(split, "Split");
+  const JsonField pattern = split.at("pattern");
+  if (!pattern.has("Regex")) pattern.fault("is not supported: it must be a Regex");
+  if (split.at("behavior").string() != "Isolated")
+    split.at("behavior").fault("is not supported: it must be 'Isolated'");
+  if (split.flag("invert", false)) split.at("invert").fault("is not supported");
+  spec.patterns.push_back(pattern.at("Regex").string());
+}
+
+void read_byte_level(const JsonField& level, TokenizerSpec& spec) {
+  require_type(level, "ByteLevel");
+  if (level.flag("add_prefix_space", true))
+    level.fault("with add_prefix_space is not supported: it must be false");
+  if (level.flag("use_regex", true)) spec.patterns.push_back(kGpt2Pattern);
+}
+
+// ByteLevel alone, or a Sequence of Splits that ends with it.
+void read_pre_tokenizer(const JsonField& field, TokenizerSpec& spec) {
+  if (field.at("type").string() == "ByteLevel") return read_byte_level(field, spec);
+  require_type(field, "Sequence");
+  const JsonField steps = field.at("pretokenizers");
+  const size_t count = steps.array().size();
+  if (count == 0 || count > kMaxSteps)
+    steps.fault(cat("has ", count, " steps: it must have 1 to ", kMaxSteps));
+  for (size_t i = 0; i + 1 < count; ++i) read_split(steps.at(i), spec);
+  read_byte_level(steps.at(count - 1), spec);
+}
+
+}  // namespace
+
+TokenizerSpec read_tokenizer_file(const std::string& path) {
+  const Json json = parse_json(read_input(path), path);
+  if (!json.is_object()) throw UserError(cat(path, ": must hold a JSON object"));
+  const JsonField root(json, cat(path, ": "));
+  TokenizerSpec spec{};
+  const JsonField model = root.at("model");
+  require_plain_bpe(model);
+  const Spellings ids = read_vocabulary(model.at("vocab"), spec);
+  find_byte_ids(model.at("vocab"), ids, spec);
+  read_merges(model.at("merges"), ids, spec);
+  if (root.has("added_tokens")) read_added_tokens(root.at("added_tokens"), ids, spec);
+  spec.nfc = read_normalizer(root);
+  read_pre_tokenizer(root.at("pre_tokenizer"), spec);
+  // A ByteLevel post-processor only moves offsets. `truncation` and `padding` are
+  // defaults of another API, which transformers sets anew in each call.
+  if (root.has("post_processor")) require_type(root.at("post_processor"), "ByteLevel");
+  require_type(root.at("decoder"), "ByteLevel");
+  return spec;
+}
+
+}  // namespace mtrain::data
