@@ -65,8 +65,9 @@ void write_attribute(hid_t object, const char* name, const std::vector<int64_t>&
   const AttributeHandle attribute(checked(
       H5Acreate2(object, name, H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT),
       cat("create attribute ", name)));
-  checked(H5Awrite(attribute.get(), H5T_NATIVE_INT64, values.data()),
-          cat("write attribute ", name));
+  if (!values.empty())
+    checked(H5Awrite(attribute.get(), H5T_NATIVE_INT64, values.data()),
+            cat("write attribute ", name));
 }
 
 void write_attribute(hid_t object, const char* name, int64_t value) {

@@ -55,7 +55,10 @@ nlohmann::json parse_strict(std::string_view text, const std::string& what) {
 }
 
 int64_t integer(const nlohmann::json& value) {
-  if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX)
+  const bool fits = value.is_number_unsigned()
+                        ? value.get<uint64_t>() <= INT64_MAX
+                        : value.is_number_integer() && value.get<int64_t>() >= 0;
+  if (!fits)
     throw Error(cat("holds ", value.dump(-1, ' ', true),
                     " where an integer from 0 to 2^63 - 1 is due"));
   return value.get<int64_t>();

@@ -1,0 +1,372 @@
+// Damaged, exchanged and foreign checkpoint files: all refused, by file and tensor.
+#include <hdf5.h>
+
+#include <nlohmann/json.hpp>
+
+#include "crc32c.hpp"
+#include "manifest.hpp"
+#include "rank_file.hpp"
+#include "saved.hpp"
+#include "strict_json.hpp"
+
+using namespace mtrain;
+using namespace mtrain::checkpoint;
+using namespace mtrain::checkpoint::test;
+using nlohmann::json;
+
+namespace {
+
+void read_everything(const fs::path& folder) {
+  const CheckpointReader reader(folder);
+  for (const std::string& group : reader.groups())
+    for (const TensorInfo& info : reader.group(group).tensors())
+      reader.group(group).read(all_of(info.name, info.shape));
+}
+
+/// True when opening refuses or verify() finds a fault.
+bool is_found(const fs::path& folder) {
+  try {
+    return !CheckpointReader(folder).verify(0, 1).empty();
+  } catch (const UserError&) {
+    return true;
+  }
+}
+
+Manifest manifest_of(const fs::path& folder) {
+  return parse_manifest(read_file(folder / "manifest.json"), "manifest.json");
+}
+
+/// Makes the manifest agree with a changed rank file, as a foreign writer might.
+void adopt(const fs::path& folder, const std::function<void(RankFile&)>& change) {
+  Manifest manifest = manifest_of(folder);
+  RankFile& rank = manifest.files[0];
+  change(rank);
+  int64_t end = 0;
+  for (const StoredBox& stored : rank.boxes)
+    end = std::max(end, stored.position + stored.bytes());
+  if (static_cast<int64_t>(fs::file_size(folder / rank.name())) < end)
+    fs::resize_file(folder / rank.name(), static_cast<uintmax_t>(end));
+  const File file = File::open_to_read(folder / rank.name());
+  rank.bytes = file.size();
+  rank.structure_crc = structure_crc(file, rank.boxes);
+  write_file(folder / "manifest.json", manifest_text(manifest));
+}
+
+/// A checkpoint of one rank and one tensor "w" of 6 floats, rewritten by `edit` on its
+/// HDF5 file.
+void refuse_hdf5(const std::function<void(hid_t file, hid_t group)>& edit,
+                 const std::string& word) {
+  const Scratch scratch;
+  CheckpointWriter writer(scratch, 1, 0, 1);
+  writer.write({{kMasterGroup, all_of("w", {6}), numbered({6}, at::kFloat, 0)}});
+  const fs::path folder = commit(scratch, 1, {writer.finish()}, sample_state(1, 1), "");
+  const hid_t file =
+      H5Fopen((folder / "rank-00000.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const hid_t group = H5Gopen2(file, "master", H5P_DEFAULT);
+  edit(file, group);
+  H5Gclose(group);
+  H5Fclose(file);
+  adopt(folder, [](RankFile&) {});
+  refuses<UserError>([&] { read_everything(folder); }, {"rank-00000.h5", word});
+  BOOST_TEST(is_found(folder));
+}
+
+/// Replaces dataset w@0 by one of this type and these creation properties, attributes
+/// copied.
+void replace_dataset(hid_t group, hid_t type, hid_t properties, hsize_t count) {
+  const hid_t old = H5Dopen2(group, "w@0", H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, &count, nullptr);
+  const hid_t made =
+      H5Dcreate2(group, "new", type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  BOOST_REQUIRE(made >= 0);
+  const std::vector<float> values(count, 1.0F);
+  H5Dwrite(made, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+  H5Dclose(made);
+  H5Sclose(space);
+  H5Dclose(old);
+  H5Ldelete(group, "w@0", H5P_DEFAULT);
+  H5Lmove(group, "new", group, "w@0", H5P_DEFAULT, H5P_DEFAULT);
+}
+
+/// As replace_dataset, with properties set by `set`.
+void replace_with(hid_t group, const std::function<void(hid_t)>& set) {
+  const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+  set(properties);
+  replace_dataset(group, H5T_IEEE_F32LE, properties, 6);
+  H5Pclose(properties);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(checkpoint_hostile)
+
+BOOST_AUTO_TEST_CASE(every_truncation_is_refused_at_once) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 2, 0, {kMasterGroup});
+  for (const char* name : {"rank-00000.h5", "rank-00001.h5", "manifest.json"}) {
+    const std::string bytes = read_file(folder / name);
+    for (size_t size = 0; size < bytes.size(); size += 97) {
+      write_file(folder / name, bytes.substr(0, size));
+      refuses<UserError>([&] { CheckpointReader{folder}; }, {name});
+    }
+    write_file(folder / name, bytes + "x");
+    refuses<UserError>([&] { CheckpointReader{folder}; }, {name});
+    write_file(folder / name, bytes);
+  }
+  BOOST_TEST(!is_found(folder));
+}
+
+BOOST_AUTO_TEST_CASE(every_flipped_bit_is_found) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 2, 0, {kMasterGroup, kFirstMomentGroup});
+  std::mt19937 random(5);
+  for (const char* name :
+       {"rank-00000.h5", "rank-00001.h5", "manifest.json", "deck.ini"}) {
+    const std::string bytes = read_file(folder / name);
+    for (int round = 0; round < 250; ++round) {
+      std::string flipped = bytes;
+      flipped[random() % bytes.size()] ^= static_cast<char>(1 << random() % 8);
+      write_file(folder / name, flipped);
+      BOOST_TEST(is_found(folder));
+    }
+    write_file(folder / name, bytes);
+  }
+  BOOST_TEST(!is_found(folder));
+}
+
+BOOST_AUTO_TEST_CASE(a_flipped_byte_of_a_tensor_is_named) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 2, 0, {kMasterGroup});
+  const RankFile rank = manifest_of(folder).files[1];
+  const StoredBox& stored = rank.boxes.back();
+  std::string bytes = read_file(folder / rank.name());
+  bytes[static_cast<size_t>(stored.position)] ^= 1;
+  write_file(folder / rank.name(), bytes);
+  const CheckpointReader reader(folder);
+  const auto faults = reader.verify(0, 1);
+  BOOST_REQUIRE(faults.size() == 1);
+  BOOST_TEST(faults[0].find("rank-00001.h5") != std::string::npos);
+  BOOST_TEST(faults[0].find("master/" + parallel::to_string(stored.box)) !=
+             std::string::npos);
+  BOOST_TEST(reader.verify(0, 2).empty());  // the other rank's share
+  BOOST_TEST(reader.verify(1, 2).size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(exchanged_and_missing_rank_files_are_refused) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 2, 0, {kMasterGroup});
+  const fs::path other = save(scratch, 2, 2, 0, {kMasterGroup});
+  const std::string first = read_file(folder / "rank-00000.h5");
+  const std::string second = read_file(folder / "rank-00001.h5");
+  write_file(folder / "rank-00000.h5", second);
+  write_file(folder / "rank-00001.h5", first);
+  refuses<UserError>([&] { read_everything(folder); }, {"rank-0000"});
+  write_file(folder / "rank-00000.h5", first);
+  write_file(folder / "rank-00001.h5", read_file(other / "rank-00001.h5"));  // of step 2
+  refuses<UserError>([&] { read_everything(folder); }, {"rank-00001.h5"});
+  fs::remove(folder / "rank-00001.h5");
+  refuses<UserError>([&] { CheckpointReader{folder}; }, {"rank-00001.h5", "errno 2"});
+  fs::create_symlink(other / "rank-00001.h5", folder / "rank-00001.h5");
+  refuses<UserError>([&] { CheckpointReader{folder}; },
+                     {"rank-00001.h5", "symbolic link"});
+  fs::remove(folder / "manifest.json");
+  refuses<UserError>([&] { CheckpointReader{folder}; }, {"no manifest.json"});
+  refuses<UserError>([&] { CheckpointReader{scratch / "none"}; },
+                     {"none", "manifest.json"});
+}
+
+BOOST_AUTO_TEST_CASE(equal_sized_rank_files_may_not_change_places) {
+  const Scratch scratch;
+  std::vector<std::string> summaries;
+  for (int rank = 0; rank < 2; ++rank) {
+    CheckpointWriter writer(scratch, 1, rank, 2);
+    writer.write(
+        {{kMasterGroup, {"w", {12}, {6 * rank}, {6}}, numbered({6}, at::kFloat, rank)}});
+    summaries.push_back(writer.finish());
+  }
+  const fs::path folder = commit(scratch, 1, summaries, sample_state(1, 2), "");
+  BOOST_TEST(fs::file_size(folder / "rank-00000.h5") ==
+             fs::file_size(folder / "rank-00001.h5"));
+  fs::rename(folder / "rank-00000.h5", folder / "x");
+  fs::rename(folder / "rank-00001.h5", folder / "rank-00000.h5");
+  fs::rename(folder / "x", folder / "rank-00001.h5");
+  refuses<UserError>([&] { read_everything(folder); }, {"rank-00000.h5"});
+}
+
+BOOST_AUTO_TEST_CASE(foreign_hdf5_is_fenced) {
+  refuse_hdf5(
+      [](hid_t file, hid_t) {
+        H5Lcreate_soft("/master", file, "x", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      "link");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        H5Ldelete(group, "w@0", H5P_DEFAULT);
+        H5Lcreate_external("other.h5", "/w", group, "w@0", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      "link");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        replace_with(group, [](hid_t p) { H5Pset_external(p, "/etc/passwd", 0, 24); });
+      },
+      "external");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        replace_with(group, [](hid_t p) {
+          const hsize_t chunk = 6;
+          H5Pset_chunk(p, 1, &chunk);
+          H5Pset_deflate(p, 6);
+        });
+      },
+      "contiguous");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        replace_with(group, [](hid_t p) { H5Pset_layout(p, H5D_COMPACT); });
+      },
+      "contiguous");
+  refuse_hdf5(
+      [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F32BE, H5P_DEFAULT, 6); },
+      "type");
+  refuse_hdf5(
+      [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F64LE, H5P_DEFAULT, 6); },
+      "type");
+  refuse_hdf5(
+      [](hid_t, hid_t group) { replace_dataset(group, H5T_STD_I32LE, H5P_DEFAULT, 6); },
+      "type");
+  refuse_hdf5(
+      [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F32LE, H5P_DEFAULT, 7); },
+      "extents");
+  refuse_hdf5(
+      [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F32LE, H5P_DEFAULT, 6); },
+      "place");
+  refuse_hdf5([](hid_t, hid_t group) { H5Ldelete(group, "w@0", H5P_DEFAULT); },
+              "0 datasets");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        H5Lmove(group, "w@0", group, "v@0", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      "v@0");
+  refuse_hdf5([](hid_t file, hid_t) { H5Ldelete(file, "master", H5P_DEFAULT); },
+              "0 groups");
+  refuse_hdf5(
+      [](hid_t file, hid_t) {
+        H5Lmove(file, "master", file, "extra", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      "extra");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        H5Ldelete(group, "w@0", H5P_DEFAULT);
+        H5Gclose(H5Gcreate2(group, "w@0", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+      },
+      "not a dataset");
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        const hid_t dataset = H5Dopen2(group, "w@0", H5P_DEFAULT);
+        H5Adelete(dataset, "tensor");
+        H5Dclose(dataset);
+      },
+      "\"tensor\"");
+  refuse_hdf5([](hid_t file, hid_t) { H5Adelete(file, "rank"); }, "\"rank\"");
+}
+
+BOOST_AUTO_TEST_CASE(virtual_datasets_are_fenced) {
+  refuse_hdf5(
+      [](hid_t, hid_t group) {
+        const hsize_t count = 6;
+        const hid_t space = H5Screate_simple(1, &count, nullptr);
+        const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+        H5Pset_virtual(properties, space, "/tmp/other.h5", "w", space);
+        H5Ldelete(group, "w@0", H5P_DEFAULT);
+        H5Dclose(H5Dcreate2(group, "w@0", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties,
+                            H5P_DEFAULT));
+        H5Pclose(properties);
+        H5Sclose(space);
+      },
+      "contiguous");
+}
+
+BOOST_AUTO_TEST_CASE(no_hdf5_at_all_is_refused) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 1, 0, {kMasterGroup});
+  write_file(folder / "rank-00000.h5", std::string(5000, 'x'));
+  adopt(folder, [](RankFile& rank) { rank.boxes.clear(); });
+  refuses<UserError>(
+      [&] { is_found(folder) ? throw UserError("rank-00000.h5") : void(); },
+      {"rank-00000.h5"});
+}
+
+BOOST_AUTO_TEST_CASE(manifests_that_lie_are_refused) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 2, 0, {kMasterGroup});
+  const Manifest sound = manifest_of(folder);
+  const auto refused = [&](const std::function<void(Manifest&)>& change,
+                           const std::string& word) {
+    Manifest manifest = sound;
+    change(manifest);
+    write_file(folder / "manifest.json", manifest_text(manifest));
+    refuses<UserError>([&] { read_everything(folder); }, {word});
+  };
+  refused([](Manifest& m) { m.state.step = 2; }, "at step 1");
+  refused([](Manifest& m) { m.files.pop_back(); }, "rank 0 of 2");
+  refused([](Manifest& m) { std::swap(m.files[0], m.files[1]); }, "rank 1 of 2");
+  refused([](Manifest& m) { m.files.clear(); }, "no files");
+  refused([](Manifest& m) { m.files[0].boxes[0].position += 4; }, "overlaps");
+  refused([](Manifest& m) { m.files[0].boxes[0].position = INT64_MAX - 1; },
+          "outside the file");
+  refused(
+      [](Manifest& m) { m.files[0].boxes[1].position = m.files[0].boxes[0].position; },
+      "overlaps");
+  refused([](Manifest& m) { m.files[0].bytes += 1; }, "manifest says");
+  refused([](Manifest& m) { m.files[0].boxes[0].group = "../x"; }, "../x");
+  refused([](Manifest& m) { m.files[0].boxes[0].box.offset[0] = 1000; }, "outside shape");
+  refused([](Manifest& m) { m.files[0].boxes[0].box.full.back() *= 2; }, "shape");
+  refused(
+      [](Manifest& m) {
+        for (int64_t& e : m.files[0].boxes[0].box.full) e = int64_t{1} << 40;
+      },
+      "shape");
+  refused([](Manifest& m) { m.files[0].boxes.erase(m.files[0].boxes.begin()); },
+          "rank-00000.h5");
+}
+
+BOOST_AUTO_TEST_CASE(manifests_of_another_kind_are_refused) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 1, 0, {kMasterGroup});
+  const json sound = json::parse(read_file(folder / "manifest.json"));
+  const auto refused = [&](const std::function<void(json&)>& change,
+                           const std::string& word) {
+    json value = sound;
+    change(value);
+    write_file(folder / "manifest.json", value.dump());
+    refuses<UserError>([&] { CheckpointReader{folder}; }, {"manifest.json", word});
+  };
+  refused([](json& v) { v["version"] = 2; }, "version 2");
+  refused([](json& v) { v["format"] = "x"; }, "format");
+  refused([](json& v) { v.erase("format"); }, "format");
+  refused([](json& v) { v = json::array(); }, "manifest");
+  refused([](json& v) { v["manifest_crc32c"] = "nonsense"; }, "CRC");
+  refused([](json& v) { v["state"]["tokens"] = 5; }, "checksum");
+}
+
+BOOST_AUTO_TEST_CASE(summaries_with_holes_do_not_reach_the_disk) {
+  // A reader must refuse what no rank stored even if a manifest says it is complete.
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 1, 3, {kMasterGroup});
+  CheckpointWriter writer(scratch, 2, 0, 1);
+  writer.write({{kMasterGroup, {"w", {4}, {0}, {2}}, at::zeros({2})}});
+  const RankFile half = rank_file_from_json(json::parse(writer.finish()));
+  fs::copy_file(scratch / "checkpoint-2.tmp/rank-00000.h5", folder / "rank-00000.h5",
+                fs::copy_options::overwrite_existing);
+  Manifest manifest = manifest_of(folder);
+  manifest.files = {half};
+  manifest.state.step = 2;
+  write_file(folder / "manifest.json", manifest_text(manifest));
+  const CheckpointReader reader(folder);
+  const TensorSource& source = reader.group(kMasterGroup);
+  BOOST_TEST(source.read({"w", {4}, {0}, {2}}).numel() == 2);
+  refuses<UserError>([&] { source.read(all_of("w", {4})); }, {"w[2:4]", "master"});
+  refuses<UserError>([&] { source.read(all_of("w", {5})); }, {"\"w\"", "[4]", "[5]"});
+  refuses<UserError>([&] { source.read(all_of("v", {4})); }, {"\"v\""});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
