@@ -58,6 +58,15 @@ inline void write_file(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
+/// Flips one bit of a file in place.
+inline void flip_bit(const fs::path& path, size_t byte, unsigned bit) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(static_cast<std::streamoff>(byte));
+  const char flipped = static_cast<char>(file.get() ^ (1 << bit));
+  file.seekp(static_cast<std::streamoff>(byte));
+  file.put(flipped);
+}
+
 inline fs::path golden_model(const std::string& name) {
   return fs::path(MTRAIN_SOURCE_DIR) / "tests/golden/data/models" / name;
 }
