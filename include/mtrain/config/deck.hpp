@@ -51,9 +51,9 @@ struct Kernels {
 
 struct Moe {
   TokenDispatcher moe_token_dispatcher_type;
-  std::optional<double> moe_aux_loss_coeff;
-  std::optional<double> moe_z_loss_coeff;
-  std::string moe_router_dtype;  ///< float32 or float64
+  double moe_aux_loss_coeff;
+  double moe_z_loss_coeff;
+  std::string moe_router_dtype;  ///< fp32 or fp64
   std::optional<double> moe_expert_capacity_factor;
   bool moe_pad_expert_input_to_capacity;
 };
@@ -114,7 +114,7 @@ struct Optimizer {
   int64_t warmup_steps;  ///< 0: warmup_ratio decides
   double warmup_ratio;
   std::optional<double> min_lr;
-  std::optional<int64_t> lr_wsd_decay_steps;  ///< required by warmup_stable_decay
+  std::optional<int64_t> lr_wsd_decay_iters;  ///< required by warmup_stable_decay
   DecayStyle lr_wsd_decay_style;
 };
 

@@ -37,6 +37,10 @@ struct DeckText {
   std::string text;
 };
 
+/// Every key at its default. Not a valid deck yet: model, data and output_dir are
+/// missing.
+Deck default_deck();
+
 /// Reads a deck file. Throws UserError when it is missing, not a file, larger than 16
 /// MiB.
 DeckText read_deck_file(const std::string& path);

@@ -1,0 +1,139 @@
+// Owns the text of --help and the list of flags; called by the programs and the command
+// line.
+#include "flags.hpp"
+#include "key_table.hpp"
+
+namespace mtrain::config {
+
+namespace {
+
+constexpr size_t kPageWidth = 98;
+constexpr size_t kNameWidth = 31;
+
+/// Words of `text` in lines of at most `width` characters.
+std::vector<std::string> wrapped(const std::string& text, size_t width) {
+  std::vector<std::string> lines{""};
+  for (const std::string& word : split(text, ' ')) {
+    std::string& line = lines.back();
+    if (line.empty()) {
+      line = word;
+    } else if (line.size() + 1 + word.size() <= width) {
+      line += " " + word;
+    } else {
+      lines.push_back(word);
+    }
+  }
+  return lines;
+}
+
+std::string padded(std::string text, size_t width) {
+  if (text.size() < width) text.resize(width, ' ');
+  return text;
+}
+
+/// One row: `left` (already aligned) and `text` wrapped in the rest of the page.
+std::string row(const std::string& left, const std::string& text) {
+  std::string out;
+  std::string start = left;
+  for (const std::string& line : wrapped(text, kPageWidth - left.size())) {
+    out += start + line + "\n";
+    start.assign(left.size(), ' ');
+  }
+  return out;
+}
+
+size_t widest_default() {
+  size_t width = std::string("default").size();
+  for (const Key& key : all_keys()) width = std::max(width, key.default_text.size());
+  return width;
+}
+
+size_t widest_type() {
+  size_t width = 0;
+  for (const Key& key : all_keys()) width = std::max(width, key.type.size());
+  return width;
+}
+
+/// The limits in brackets; a numeric range without blanks, so that it is never wrapped.
+std::string limits_suffix(const Key& key) {
+  if (key.limits.empty()) return {};
+  std::string limits;
+  const bool numeric = key.limits.find_first_of("<>") != std::string::npos;
+  for (const char c : key.limits) {
+    if (!numeric || c != ' ') limits += c;
+  }
+  return cat(" (", limits, ")");
+}
+
+std::string key_row(const Key& key) {
+  const std::string rest = cat(padded(key.type, widest_type()), "  ",
+                               padded(key.default_text, widest_default()), "  ");
+  const std::string text = key.meaning + limits_suffix(key);
+  if (key.name.size() <= kNameWidth) {
+    return row(cat("  ", padded(key.name, kNameWidth), "  ", rest), text);
+  }
+  return cat("  ", key.name, "\n",
+             row(cat(std::string(kNameWidth + 4, ' '), rest), text));
+}
+
+std::string usage(Purpose program) {
+  if (program == Purpose::kPrepare) {
+    return "mprep turns datasets into a token store for mtrain.\n\n"
+           "  mprep DECK [key=value ...] [flags]\n"
+           "  mpirun -np N mprep DECK [key=value ...]      the work is split over the "
+           "ranks\n";
+  }
+  return "mtrain trains Qwen3 models over MPI.\n\n"
+         "  mpirun -np N mtrain DECK [key=value ...] [flags]\n"
+         "  srun --mpi=pmix mtrain DECK [key=value ...]\n"
+         "  mtrain DECK --check --world-size N           checks everything, trains "
+         "nothing\n";
+}
+
+}  // namespace
+
+std::vector<Flag> flags_of(Purpose program) {
+  std::vector<Flag> flags = {
+      {"help", "", "print this text"},
+      {"version", "", "print the version"},
+  };
+  if (program == Purpose::kPrepare) {
+    flags.push_back({"show", "N", "print record N as a table and write nothing"});
+  } else {
+    flags.push_back({"check", "",
+                     "read and check everything, print the resolved deck and "
+                     "the plan, and end; runs as a single process without GPU"});
+    flags.push_back({"world-size", "N", "number of ranks --check plans for"});
+  }
+  flags.push_back({"dump-deck", "",
+                   "print the resolved deck with the origin of every value, "
+                   "and end"});
+  if (program == Purpose::kTrain) {
+    flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});
+  }
+  return flags;
+}
+
+std::string help_text(Purpose program) {
+  std::string out = usage(program) + "\nFlags\n";
+  for (const Flag& flag : flags_of(program)) {
+    if (flag.hidden) continue;
+    const std::string name =
+        cat("--", flag.name, flag.argument.empty() ? "" : " ", flag.argument);
+    out += row(cat("  ", padded(name, 16), "  "), flag.meaning);
+  }
+  out +=
+      "\nDECK is an INI file ([section], key = value, # comment) or a flat YAML file, "
+      "as\n"
+      "LLaMA-Factory has them. key=value on the command line wins. null leaves a key at\n"
+      "its default. docs/deck.md says more, also about names of other programs.\n";
+  for (const SectionInfo& section : all_sections()) {
+    out += cat("\n[", section.name, "]  ", section.title, "\n");
+    for (const Key& key : all_keys()) {
+      if (key.section == section.name) out += key_row(key);
+    }
+  }
+  return out;
+}
+
+}  // namespace mtrain::config

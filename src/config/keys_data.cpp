@@ -1,0 +1,76 @@
+// Owns the declarations of [data]; read by the key table.
+#include "key_table.hpp"
+
+namespace mtrain::config {
+
+namespace {
+
+void declare_sources(SectionKeys<Data>& data) {
+  data.add("dataset", &Data::dataset, {}, any_value(),
+           "names of entries in dataset_dir/dataset_info.json");
+  data.add("eval_dataset", &Data::eval_dataset, {}, any_value(),
+           "entries to evaluate on; instead of val_size");
+  data.add("dataset_dir", &Data::dataset_dir, "data", any_value(),
+           "folder that holds dataset_info.json and the files it names");
+  data.add("template", &Data::template_, "",
+           one_of_or_empty({"qwen", "qwen3", "qwen3_nothink", "qwen3_vl",
+                            "qwen3_vl_nothink", "chatml", "default", "empty"}),
+           "chat template");
+  data.add("cutoff_len", &Data::cutoff_len, 2048, at_least(1),
+           "tokens a sample keeps at most");
+  data.add("max_samples", &Data::max_samples, {}, at_least(1),
+           "samples taken of each dataset at most; null: all");
+}
+
+void declare_encoding(SectionKeys<Data>& data) {
+  data.add("packing", &Data::packing, {}, any_value(),
+           "put several samples into one row; null: only for stage pt");
+  data.add("neat_packing", &Data::neat_packing, false, any_value(),
+           "packing where samples of a row do not see each other; sft only");
+  data.add("train_on_prompt", &Data::train_on_prompt, false, any_value(),
+           "train on the prompts too; sft only");
+  data.add("mask_history", &Data::mask_history, false, any_value(),
+           "train on the last answer of a conversation only; sft only");
+  data.add(
+      "enable_thinking", &Data::enable_thinking, true, any_value(),
+      "reasoning templates: true trains empty thoughts, false masks them, null keeps "
+      "them where given");
+  data.add("preserve_thinking", &Data::preserve_thinking, false, any_value(),
+           "keep the thoughts of earlier answers");
+  data.add("default_system", &Data::default_system, {}, any_value(),
+           "system message of samples without one; null: the template's");
+  data.add("tool_format", &Data::tool_format, {}, any_value(),
+           "how tools and calls are written; null: the template's");
+}
+
+void declare_mixing(SectionKeys<Data>& data) {
+  data.add("val_size", &Data::val_size, 0.0, at_least(0),
+           "samples kept for evaluation: a share below 1, a count from 1 on");
+  data.add("mix_strategy", &Data::mix_strategy, MixStrategy::kConcat, any_value(),
+           "how several datasets are joined");
+  data.add("interleave_probs", &Data::interleave_probs, {}, between(0, 1),
+           "probability of each dataset when interleaved");
+  data.add("preprocessing_batch_size", &Data::preprocessing_batch_size, 1000, at_least(1),
+           "samples packed together");
+  data.add("tokenized_path", &Data::tokenized_path, "", any_value(),
+           "token store (HDF5): mprep writes it, mtrain reads it");
+  data.add("shuffle", &Data::shuffle, true, any_value(),
+           "new order of samples in each epoch")
+      .with_note(
+          "The reference's Megatron path never shuffles; compat = mca does as it.");
+  data.add("data_seed", &Data::data_seed, {}, at_least(0),
+           "seed of the order of samples; null: seed");
+  data.add("preprocessing_num_workers", &Data::preprocessing_num_workers, {}, at_least(1),
+           "accepted without effect: mprep splits its work over its ranks");
+}
+
+}  // namespace
+
+void declare_data(std::vector<Key>& keys) {
+  SectionKeys<Data> data(keys, "data", &Deck::data);
+  declare_sources(data);
+  declare_encoding(data);
+  declare_mixing(data);
+}
+
+}  // namespace mtrain::config

@@ -1,0 +1,33 @@
+// Names known from LLaMA-Factory, its trainer's base class and Megatron-LM that are no
+// keys here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace mtrain::config {
+
+struct NameGroup {
+  enum class Effect {
+    kRefused,   ///< the user would get something else than asked for
+    kNoEffect,  ///< nothing to do here: one warning line
+  };
+  Effect effect;
+  std::string names;     ///< separated by spaces
+  std::string harmless;  ///< values of refused names that ask for nothing, by spaces
+  std::string reason;    ///< why, and what to write instead
+};
+
+const std::vector<NameGroup>& all_name_groups();
+/// The group that holds `name`, or null.
+const NameGroup* find_name_group(const std::string& name);
+/// Whether `text` switches the name off: false, null, none, 0 or a value listed as
+/// harmless.
+bool asks_for_nothing(const NameGroup& group, const std::string& text);
+
+// The table, by where the names come from.
+void add_reference_names(std::vector<NameGroup>& groups);
+void add_trainer_names(std::vector<NameGroup>& groups);
+void add_megatron_names(std::vector<NameGroup>& groups);
+
+}  // namespace mtrain::config

@@ -1,0 +1,66 @@
+// Owns the list of values that need something not built yet; checked by parse_deck.
+// Whoever builds a capability deletes its lines here, and nothing else in this layer.
+#include "not_built.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "mtrain/base/text.hpp"
+
+namespace mtrain::config {
+
+const std::vector<NotBuilt>& not_built() {
+  constexpr auto kWarning = NotBuilt::Effect::kWarning;
+  static const std::vector<NotBuilt> rows = {
+      {"stage", "dpo", "preference training"},
+      {"finetuning_type", "!= full", "training of a part of the weights"},
+      {"ref_model", "*", "preference training"},
+      {"ref_log_probs", "*", "preference training"},
+      {"pref_ftx", "> 0", "preference training"},
+      {"expert_model_parallel_size", "> 1", "expert parallelism"},
+      {"expert_tensor_parallel_size", "> 1", "expert parallelism"},
+      {"moe_aux_loss_coeff", "> 0", "training of mixture-of-experts models"},
+      {"moe_z_loss_coeff", "> 0", "training of mixture-of-experts models"},
+      {"moe_router_dtype", "fp64", "training of mixture-of-experts models"},
+      {"moe_expert_capacity_factor", "*", "training of mixture-of-experts models"},
+      {"moe_pad_expert_input_to_capacity", "true",
+       "training of mixture-of-experts models"},
+      {"context_parallel_size", "> 1", "context parallelism"},
+      {"backend", "nccl", "communication over NCCL"},
+      {"device", "cuda", "training on GPUs"},
+      {"attention_backend", "!= auto", "a choice of attention kernels"},
+      {"template", "!= qwen3_nothink", "this chat template"},
+      {"packing", "true", "packing"},
+      {"neat_packing", "true", "packing"},
+      {"train_on_prompt", "true", "training on prompts"},
+      {"mask_history", "true", "masking of earlier answers"},
+      {"mix_strategy", "!= concat", "interleaving of datasets"},
+      {"tool_format", "*", "a choice of tool formats"},
+      {"recompute_modules", "moe moe_act", "training of mixture-of-experts models"},
+      {"compat", "mca", "the reference's batch order and averaging"},
+      {"deterministic", "true", "the guarantee of bitwise equal runs"},
+      {"report_to", "tensorboard", "TensorBoard output"},
+      {"log_per_rank", "true", "log files for each rank"},
+      {"plot_loss", "true", "the loss curve (training_loss.svg)", kWarning},
+      {"async_save", "true", "saving in the background", kWarning},
+  };
+  return rows;
+}
+
+bool needs_missing(const NotBuilt& row, const std::string& text,
+                   const std::string& default_text) {
+  if (text == default_text) return false;
+  if (row.values == "*") return true;
+  if (row.values.starts_with("> ")) {
+    return std::strtod(text.c_str(), nullptr) >
+           std::strtod(row.values.c_str() + 2, nullptr);
+  }
+  if (row.values.starts_with("!= ")) return text != row.values.substr(3);
+  const std::vector<std::string> words = split(row.values, ' ');
+  for (const std::string& item : split(text, ',')) {
+    if (std::find(words.begin(), words.end(), trim(item)) != words.end()) return true;
+  }
+  return false;
+}
+
+}  // namespace mtrain::config

@@ -1,0 +1,78 @@
+// The resolved deck reads back; the documentation is up to date and complete.
+#include <fstream>
+
+#include "key_table.hpp"
+#include "known_names.hpp"
+#include "mtrain/config/command_line.hpp"
+#include "support.hpp"
+
+namespace mtrain::config {
+
+namespace {
+
+const char* const kOdd =
+    "[data]\ndefault_system = \"a \\u0023 b\\nc\"\ndataset = [\"a,b\", \"c\"]\n"
+    "enable_thinking = null\n[optimizer]\nlearning_rate = 0.1234567890123456\n"
+    "min_lr = 1e-300\nlr_scheduler_type = cosine_with_min_lr\n"
+    "[parallel]\ntensor_model_parallel_size = 4\nsequence_parallel = yes\n"
+    "[train]\nrecompute_granularity = selective\nrecompute_modules = mlp, core_attn\n";
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(dump_suite)
+
+BOOST_AUTO_TEST_CASE(a_dump_reads_back) {
+  const ParsedDeck first = parse(kOdd);
+  const ParsedDeck second =
+      parse_deck({"dump.ini", dump_deck(first)}, {}, Purpose::kTrain);
+  for (const Key& key : all_keys()) {
+    BOOST_TEST(key.text(first.deck) == key.text(second.deck), key.name);
+  }
+  BOOST_TEST(second.deck.data.default_system.value() == "a # b\nc");
+  BOOST_TEST(second.deck.data.dataset.front() == "a,b");
+  BOOST_TEST(second.deck.optimizer.learning_rate == 0.1234567890123456);
+}
+
+BOOST_AUTO_TEST_CASE(a_dump_of_any_single_value_reads_back) {
+  for (const Key& key : all_keys()) {
+    ParsedDeck parsed = parse("");
+    std::optional<Fault> fault;
+    key.assign(raw_from_text(key.default_text, fault), parsed.deck);
+    BOOST_TEST(!fault.has_value(), key.name);
+    BOOST_TEST(key.text(parsed.deck) == key.default_text, key.name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_dump_has_every_key_and_its_origin) {
+  const std::string dump = dump_deck(parse("[train]\nseed = 9\n"));
+  for (const Key& key : all_keys()) CHECK_HAS(dump, "\n" + key.name + " = ");
+  CHECK_HAS(dump, "# deck (run.ini:2)", "# command line", "# default", "[optimizer]");
+}
+
+BOOST_AUTO_TEST_CASE(a_dump_keeps_a_fixed_learning_rate_floor) {
+  const ParsedDeck first = parse_yaml(
+      "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr_rate: 0.1}\n");
+  const ParsedDeck second =
+      parse_deck({"dump.ini", dump_deck(first)}, {}, Purpose::kTrain);
+  BOOST_TEST(second.deck.optimizer.min_lr.value() == first.deck.optimizer.min_lr.value());
+}
+
+BOOST_AUTO_TEST_CASE(the_reference_page_is_up_to_date) {
+  std::ifstream file(MTRAIN_SOURCE_DIR "/docs/deck.md");
+  const std::string page((std::istreambuf_iterator<char>(file)), {});
+  BOOST_TEST((page == deck_reference_markdown()),
+             "docs/deck.md is old: run ./mtrain --dump-reference > docs/deck.md");
+}
+
+BOOST_AUTO_TEST_CASE(the_reference_page_has_every_name) {
+  const std::string page = deck_reference_markdown();
+  for (const Key& key : all_keys()) CHECK_HAS(page, "| `" + key.name + "` |");
+  for (const NameGroup& group : all_name_groups()) {
+    for (const std::string& name : split(group.names, ' '))
+      CHECK_HAS(page, "`" + name + "`");
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mtrain::config

@@ -1,0 +1,180 @@
+// The rules over several keys: each names the keys, their values, the lines and a way
+// out.
+#include "support.hpp"
+
+namespace mtrain::config {
+
+namespace {
+
+/// Faults of a deck that is given nothing by the tests.
+std::string bare_fault(const std::string& text, Purpose purpose = Purpose::kTrain) {
+  return fault_of([&] { parse_deck({"run.ini", text}, {}, purpose); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(rules_suite)
+
+BOOST_AUTO_TEST_CASE(model_data_and_output_are_needed) {
+  CHECK_HAS(bare_fault(""), "3 faults in deck run.ini", "no model is given",
+            "no training data are given", "no place for results", "output_dir = FOLDER");
+  CHECK_HAS(bare_fault("", Purpose::kPrepare), "nothing to prepare",
+            "no place for the token store");
+}
+
+BOOST_AUTO_TEST_CASE(preparing_needs_no_output_dir) {
+  const ParsedDeck parsed =
+      parse_deck({"run.ini",
+                  "model_name_or_path = m\ndataset = a\ntokenized_path = t\n"
+                  "template = qwen3_nothink\n"},
+                 {}, Purpose::kPrepare);
+  BOOST_TEST(parsed.deck.data.tokenized_path == "t");
+}
+
+BOOST_AUTO_TEST_CASE(weights_are_read_or_random) {
+  CHECK_HAS(fault_in("[model]\nmodel_config = c.json\n"), "run.ini:2",
+            "model_name_or_path and model_config", "remove one");
+}
+
+BOOST_AUTO_TEST_CASE(a_token_store_wins_over_datasets) {
+  BOOST_TEST(
+      warns(parse("[data]\ndataset = a\n"), {"run.ini:2", "dataset", "no effect"}));
+}
+
+BOOST_AUTO_TEST_CASE(conversations_need_a_template) {
+  CHECK_HAS(bare_fault("model_name_or_path = m\noutput_dir = o\ndataset = a\n"),
+            "run.ini:3: stage = sft", "template = qwen3_nothink");
+  BOOST_TEST(parse_deck({"run.ini",
+                         "model_name_or_path = m\noutput_dir = o\ndataset = a\n"
+                         "stage = pt\n"},
+                        {}, Purpose::kTrain)
+                 .deck.data.dataset.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(some_data_keys_are_for_sft_only) {
+  for (const char* key : {"neat_packing", "train_on_prompt", "mask_history"}) {
+    CHECK_HAS(fault_in(cat("stage = pt\n", key, " = true\n")), "run.ini:2, run.ini:1",
+              cat(key, " = true is for stage = sft only, but stage = pt"), "stage = sft");
+  }
+  CHECK_HAS(fault_in("mask_history = true\ntrain_on_prompt = true\n"),
+            "run.ini:1, run.ini:2", "mask_history and train_on_prompt",
+            "set one of them to false");
+}
+
+BOOST_AUTO_TEST_CASE(probabilities_fit_the_datasets) {
+  CHECK_HAS(fault_in("interleave_probs = 0.5, 0.5\n"), "run.ini:1",
+            "mix_strategy = concat", "interleave_under");
+  CHECK_HAS(fault_in("dataset = a, b, c\ninterleave_probs = 0.5, 0.5\n"),
+            "run.ini:2, run.ini:1: interleave_probs has 2 items, but dataset has 3",
+            "give 3 probabilities");
+  CHECK_HAS(fault_in("interleave_probs = 0.5, 0.6\n"), "sum to 1.1");
+}
+
+BOOST_AUTO_TEST_CASE(evaluation_data_come_from_one_place) {
+  CHECK_HAS(fault_in("val_size = 0.1\neval_dataset = e\n"), "run.ini:1, run.ini:2",
+            "val_size = 0.1", "remove eval_dataset");
+  CHECK_HAS(fault_in("val_size = 1.5\n"), "run.ini:1", "neither a share", "write 2");
+  CHECK_HAS(bare_fault("do_eval = true\ndataset = a\n"), "run.ini:1: do_eval = true",
+            "val_size = 0.1");
+}
+
+BOOST_AUTO_TEST_CASE(stages_are_needed_for_stage_keys) {
+  CHECK_HAS(fault_in("virtual_pipeline_model_parallel_size = 2\n"), "run.ini:1",
+            "virtual_pipeline_model_parallel_size = 2 needs",
+            "pipeline_model_parallel_size = 2");
+  CHECK_HAS(fault_in("num_layers_in_first_pipeline_stage = 2\n"),
+            "num_layers_in_first_pipeline_stage = 2 needs more than one stage");
+  CHECK_HAS(fault_in("pipeline_model_parallel_size = 2\n"
+                     "account_for_loss_in_pipeline_split = true\n"
+                     "num_layers_in_last_pipeline_stage = 3\n"),
+            "run.ini:2, run.ini:3", "account_for_loss_in_pipeline_split", "= 3",
+            "remove one");
+  BOOST_TEST(warns(parse("account_for_loss_in_pipeline_split = true\n"),
+                   {"run.ini:1", "no effect"}));
+}
+
+BOOST_AUTO_TEST_CASE(sequence_parallel_needs_tensor_parallel) {
+  const ParsedDeck parsed = parse("sequence_parallel = true\n");
+  BOOST_TEST(!parsed.deck.parallel.sequence_parallel);
+  BOOST_TEST(
+      warns(parsed, {"run.ini:1", "sequence_parallel", "tensor_model_parallel_size"}));
+  BOOST_TEST(parse("sequence_parallel = true\ntensor_model_parallel_size = 2\n")
+                 .deck.parallel.sequence_parallel);
+}
+
+BOOST_AUTO_TEST_CASE(param_gather_needs_its_companions) {
+  CHECK_HAS(
+      fault_in("overlap_param_gather = true\n"), "2 faults",
+      "run.ini:1: overlap_param_gather = true needs use_distributed_optimizer = true",
+      "write overlap_grad_reduce = true");
+}
+
+BOOST_AUTO_TEST_CASE(recomputation_keys_fit_the_granularity) {
+  BOOST_TEST(warns(parse("recompute_num_layers = 2\n"), {"run.ini:1", "= none"}));
+  BOOST_TEST(warns(parse("recompute_granularity = full\nrecompute_modules = mlp\n"),
+                   {"run.ini:2", "= full"}));
+  CHECK_HAS(fault_in("recompute_granularity = selective\nrecompute_modules = []\n"),
+            "recompute_modules is empty", "core_attn");
+  const Train train = parse("recompute_granularity = full\n").deck.train;
+  BOOST_TEST((train.recompute_method == RecomputeMethod::kUniform));
+  BOOST_TEST(train.recompute_num_layers == 1);
+}
+
+BOOST_AUTO_TEST_CASE(warmup_fits_the_schedule) {
+  BOOST_TEST(warns(parse("lr_scheduler_type = constant\nwarmup_ratio = 0.1\n"),
+                   {"run.ini:2", "constant_with_warmup"}));
+  BOOST_TEST(warns(parse("warmup_steps = 5\nwarmup_ratio = 0.1\n"),
+                   {"run.ini:2", "warmup_steps = 5"}));
+  CHECK_HAS(fault_in("max_steps = 10\nwarmup_steps = 20\n"), "run.ini:2, run.ini:1",
+            "warmup_steps = 20 is longer", "write warmup_steps = 10");
+}
+
+BOOST_AUTO_TEST_CASE(min_lr_fits_the_schedule) {
+  CHECK_HAS(fault_in("lr_scheduler_type = cosine_with_min_lr\n"), "run.ini:1",
+            "needs min_lr", "min_lr = 5e-06");
+  CHECK_HAS(fault_in("lr_scheduler_type = cosine_with_min_lr\nmin_lr = 1\n"), "run.ini:2",
+            "min_lr = 1 is above learning_rate = 5e-05");
+  BOOST_TEST(warns(parse("min_lr = 1e-6\n"), {"run.ini:1", "cosine_with_min_lr"}));
+}
+
+BOOST_AUTO_TEST_CASE(stable_decay_needs_its_length) {
+  CHECK_HAS(fault_in("lr_scheduler_type = warmup_stable_decay\nmax_steps = 50\n"),
+            "needs lr_wsd_decay_iters", "lr_wsd_decay_iters = 5");
+  CHECK_HAS(fault_in("lr_scheduler_type = warmup_stable_decay\nmax_steps = 50\n"
+                     "warmup_steps = 45\nlr_wsd_decay_iters = 10\n"),
+            "run.ini:4, run.ini:3, run.ini:2", "exceed max_steps = 50",
+            "lr_wsd_decay_iters = 5");
+  BOOST_TEST(warns(parse("lr_wsd_decay_iters = 10\n"), {"run.ini:1", "linear"}));
+}
+
+BOOST_AUTO_TEST_CASE(keys_without_effect_say_so) {
+  BOOST_TEST(
+      warns(parse("max_steps = 5\nnum_train_epochs = 2\n"), {"run.ini:2", "wins"}));
+  BOOST_TEST(warns(parse("save_steps = 0\nsave_total_limit = 2\n"), {"run.ini:2"}));
+  BOOST_TEST(warns(parse("pref_beta = 0.2\n"), {"run.ini:1", "stage = dpo"}));
+  BOOST_TEST(warns(parse("shuffle = false\ndata_seed = 2\n"), {"run.ini:2"}));
+  BOOST_TEST(warns(parse("init_seed = 2\n"), {"run.ini:1", "weights are read"}));
+  BOOST_TEST(warns(parse("eval_steps = 2\n"), {"run.ini:1", "do_eval"}));
+  BOOST_TEST(parse("").warnings.empty());
+}
+
+BOOST_AUTO_TEST_CASE(resuming_follows_overwriting) {
+  BOOST_TEST(parse("").deck.model.resume_from_checkpoint == "auto");
+  const std::string overwrite = "overwrite_output_dir = true\n";
+  BOOST_TEST(parse(overwrite).deck.model.resume_from_checkpoint == "none");
+  BOOST_TEST(parse(overwrite + "resume_from_checkpoint = auto\n")
+                 .deck.model.resume_from_checkpoint == "auto");
+}
+
+BOOST_AUTO_TEST_CASE(rules_stay_quiet_about_values_that_did_not_parse) {
+  CHECK_HAS(fault_in("max_steps = x\nwarmup_steps = 5\n"), "1 fault in");
+}
+
+BOOST_AUTO_TEST_CASE(transports_fit_the_device) {
+  CHECK_HAS(fault_in("backend = nccl\ndevice = cpu\n"), "run.ini:1, run.ini:2", "nccl",
+            "backend = mpi");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace mtrain::config
