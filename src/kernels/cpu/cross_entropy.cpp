@@ -1,0 +1,98 @@
+// Owns the CPU loops of cross-entropy. Called by kernels/cross_entropy.cpp.
+#include "loops.hpp"
+#include "ops.hpp"
+
+namespace mtrain::kernels::cpu {
+namespace {
+
+/// Columns looked at together: the second look, for the exponentials, finds them in
+/// cache.
+constexpr int64_t kColumns = 2048;
+
+struct Running {
+  float max = -kInfinity;
+  float sum = 0;
+};
+
+/// Online softmax (Milakov and Gimelshein 2018, algorithm 3), by blocks of columns. A
+/// maximum of -inf is not subtracted: -inf - (-inf) would be NaN where the probability is
+/// 0.
+template <class T>
+MT_INLINE void add_columns(const T* x, int64_t count, Running& running) {
+  float max = running.max;
+#pragma omp simd reduction(max : max)
+  for (int64_t j = 0; j < count; ++j) max = load(x[j]) > max ? load(x[j]) : max;
+  const float shift = max == -kInfinity ? 0.0f : max;
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < count; ++j) sum += exp_fast(load(x[j]) - shift);
+  running.sum = running.sum * exp_fast(running.max - shift) + sum;
+  running.max = max;
+}
+
+template <class T>
+MT_SIMD void statistics_rows(int64_t begin, int64_t end, int64_t columns, const T* logits,
+                             const int64_t* targets, VocabSlice slice, float* max,
+                             float* sum, float* target) {
+  for (int64_t t = begin; t < end; ++t) {
+    const T* row = logits + t * columns;
+    Running running;
+    for (int64_t j = 0; j < slice.valid; j += kColumns)
+      add_columns(row + j, slice.valid - j < kColumns ? slice.valid - j : kColumns,
+                  running);
+    max[t] = running.max;
+    sum[t] = running.sum;
+    const int64_t local = targets[t] - slice.begin;
+    const bool held = targets[t] >= 0 && local >= 0 && local < slice.valid;
+    target[t] = held ? load(row[local]) : 0.0f;
+  }
+}
+
+template <class T>
+MT_SIMD void backward_rows(int64_t begin, int64_t end, int64_t columns, T* logits,
+                           const float* lse, const int64_t* targets, const float* weight,
+                           VocabSlice slice) {
+  for (int64_t t = begin; t < end; ++t) {
+    T* row = logits + t * columns;
+    const float w = weight[t], shift = lse[t];
+    const int64_t local = targets[t] - slice.begin;
+    const bool held = targets[t] >= 0 && local >= 0 && local < slice.valid;
+    const float at_target = held ? load(row[local]) : 0.0f;
+    const int64_t live = w == 0.0f ? 0 : slice.valid;
+#pragma omp simd
+    for (int64_t j = 0; j < live; ++j)
+      row[j] = rounded<T>(w * exp_fast(load(row[j]) - shift));
+    for (int64_t j = live; j < columns; ++j) row[j] = rounded<T>(0.0f);
+    if (held && live > 0)
+      row[local] = rounded<T>(w * (exp_fast(at_target - shift) - 1.0f));
+  }
+}
+
+}  // namespace
+
+void cross_entropy_statistics(const Tensor& logits, const Tensor& targets,
+                              const VocabSlice& slice, RowStatistics& out) {
+  const int64_t columns = logits.size(1);
+  with_type(logits.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    over_rows(logits.size(0), columns, [&](int64_t begin, int64_t end) {
+      statistics_rows<T>(begin, end, columns, data<T>(logits), data<int64_t>(targets),
+                         slice, data<float>(out.max_T), data<float>(out.sum_T),
+                         data<float>(out.target_T));
+    });
+  });
+}
+
+void cross_entropy_backward_(Tensor& logits, const Tensor& lse, const Tensor& targets,
+                             const Tensor& weight, const VocabSlice& slice) {
+  const int64_t columns = logits.size(1);
+  with_type(logits.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    over_rows(logits.size(0), columns, [&](int64_t begin, int64_t end) {
+      backward_rows<T>(begin, end, columns, data<T>(logits), data<float>(lse),
+                       data<int64_t>(targets), data<float>(weight), slice);
+    });
+  });
+}
+
+}  // namespace mtrain::kernels::cpu

@@ -1,0 +1,57 @@
+// The CPU side of each operator: loops over checked, allocated tensors. Called by the
+// file of the same name one folder up; meanings and shapes are those of
+// include/mtrain/kernels/.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "mtrain/kernels/attention.hpp"
+#include "mtrain/kernels/cross_entropy.hpp"
+#include "mtrain/kernels/optimizer.hpp"
+#include "mtrain/kernels/rope.hpp"
+
+namespace mtrain::kernels::cpu {
+
+using at::Tensor;
+
+/// With `delta`, sum <- x + delta is what is normalised; without, `sum` is ignored.
+void rms_norm_forward(const Tensor& x, const Tensor& delta, const Tensor& weight,
+                      double eps, Tensor& sum, Tensor& y, Tensor& rstd);
+void rms_norm_apply(const Tensor& x, const Tensor& weight, const Tensor& rstd, Tensor& y);
+void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
+                       const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
+                       Tensor& dweight);
+
+void qk_norm_rope_forward(const Tensor& qkv, const Tensor& q_weight,
+                          const Tensor& k_weight, const RopeTable& table,
+                          const QkvShape& shape, double eps, QkNormRope& out);
+void qk_norm_rope_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv,
+                           const Tensor& qkv, const Tensor& q_weight,
+                           const Tensor& k_weight, const Tensor& rstd,
+                           const RopeTable& table, const QkvShape& shape, Tensor& dqkv,
+                           Tensor& dq_weight, Tensor& dk_weight);
+
+void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v,
+                       const Documents& documents, double scale, Attention& out);
+void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
+                        const Tensor& v, const Attention& saved,
+                        const Documents& documents, double scale, AttentionGrad& grad);
+
+void swiglu_forward(const Tensor& gate_up, Tensor& y);
+void swiglu_backward(const Tensor& dy, const Tensor& gate_up, Tensor& dgate_up);
+
+void cross_entropy_statistics(const Tensor& logits, const Tensor& targets,
+                              const VocabSlice& slice, RowStatistics& out);
+void cross_entropy_backward_(Tensor& logits, const Tensor& lse, const Tensor& targets,
+                             const Tensor& weight, const VocabSlice& slice);
+
+void embedding_forward(const Tensor& table, const Tensor& ids, int64_t begin,
+                       Tensor& out);
+void embedding_backward(Tensor& grad, const Tensor& dy, const Tensor& ids, int64_t begin);
+
+void adamw_update(const AdamW& options, Tensor& master, Tensor& m, Tensor& v,
+                  const Tensor& grad, Tensor& weight,
+                  const std::vector<Segment>& segments);
+void sum_of_squares(const Tensor& flat, Tensor& sum);
+
+}  // namespace mtrain::kernels::cpu
