@@ -1,6 +1,7 @@
 // Starts and ends MPI, makes the groups, and carries host-side agreement between ranks.
 #include "mtrain/comm/session.hpp"
 
+#include <algorithm>
 #include <exception>
 
 #include "mpi_communicator.hpp"
@@ -34,14 +35,18 @@ Outcome run(const std::function<void()>& local) {
   }
 }
 
-[[noreturn]] void throw_outcome(int rank, int world_size, const std::string& packed,
-                                bool everywhere) {
+template <class Kind>
+[[noreturn]] void throw_everywhere(const std::string& what, const std::string& remedy) {
+  Kind error(what, remedy);
+  error.set_on_all_ranks();
+  throw error;
+}
+
+[[noreturn]] void throw_outcome(const std::string& where, const std::string& packed) {
   const auto fields = split(packed, kFieldSeparator);
-  const std::string where = everywhere || world_size == 1 ? "" : cat("rank ", rank, ": ");
-  if (fields.at(0) == cat(static_cast<int>(kExitUserFault))) {
-    throw UserError(where + fields.at(1), fields.at(2));
-  }
-  throw Error(where + fields.at(1), fields.at(2));
+  const bool user_fault = fields.at(0) == cat(static_cast<int>(kExitUserFault));
+  if (user_fault) throw_everywhere<UserError>(where + fields.at(1), fields.at(2));
+  throw_everywhere<Error>(where + fields.at(1), fields.at(2));
 }
 
 }  // namespace
@@ -94,12 +99,17 @@ std::vector<std::string> Session::all_gather_text(const std::string& text) const
 
 void Session::agree(const std::function<void()>& local) const {
   const auto outcomes = all_gather_text(pack(run(local)));
-  bool everywhere = true;
-  for (const auto& outcome : outcomes) everywhere = everywhere && outcome == outcomes[0];
+  const bool everywhere =
+      std::all_of(outcomes.begin(), outcomes.end(),
+                  [&](const std::string& outcome) { return outcome == outcomes[0]; });
   for (size_t rank = 0; rank < outcomes.size(); ++rank) {
     if (outcomes[rank].empty()) continue;
-    throw_outcome(static_cast<int>(rank), world_size_, outcomes[rank], everywhere);
+    throw_outcome(everywhere ? "" : cat("rank ", rank, ": "), outcomes[rank]);
   }
+}
+
+std::string Session::broadcast_text(const std::string& text) const {
+  return all_gather_text(rank_ == 0 ? text : std::string()).front();
 }
 
 std::unique_ptr<Communicator> Session::make_group(const std::string& name,

@@ -42,7 +42,7 @@ void declare_memory(SectionKeys<Train>& train) {
   train.add("recompute_num_layers", &Train::recompute_num_layers, 1, at_least(1),
             "full: see recompute_method");
   train.add("recompute_modules", &Train::recompute_modules, {"core_attn"},
-            one_of({"core_attn", "layernorm", "mlp", "moe_act", "moe"}),
+            one_of({"core_attn", "layernorm", "mlp_act", "mlp", "moe_act", "moe"}),
             "selective: the parts of a layer computed again");
   train
       .add("loss_average", &Train::loss_average, LossAverage::kToken, any_value(),

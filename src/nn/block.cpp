@@ -21,7 +21,8 @@ void Block::drop_recomputed(Saved& saved) const {
     saved.mlp_norm.y.reset();
   }
   if (recompute_.core) Attention::drop_core(saved.attention);
-  if (recompute_.activation) saved.mlp.activated.reset();
+  if (recompute_.activation || recompute_.mlp) saved.mlp.activated.reset();
+  if (recompute_.mlp) saved.mlp.gate_up.reset();
 }
 
 at::Tensor Block::backward(const at::Tensor& grad, const MicroBatch& batch,

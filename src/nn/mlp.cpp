@@ -14,6 +14,7 @@ at::Tensor Mlp::forward(const at::Tensor& x, Saved& saved) const {
 }
 
 at::Tensor Mlp::backward(const at::Tensor& dy, const at::Tensor& x, Saved& saved) const {
+  if (!saved.gate_up.defined()) saved.gate_up = gate_up_.forward(x);
   if (!saved.activated.defined())
     saved.activated = kernels::swiglu_forward(saved.gate_up);
   const at::Tensor d_activated = down_.backward(dy, saved.activated);

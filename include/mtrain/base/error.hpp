@@ -24,8 +24,14 @@ class Error : public std::runtime_error {
   const std::string& remedy() const { return remedy_; }
   virtual ExitCode exit_code() const { return kExitFailure; }
 
+  /// True when every rank threw this same error, so that all can end in order; otherwise
+  /// the other ranks know nothing of it and have to be aborted.
+  bool on_all_ranks() const { return on_all_ranks_; }
+  void set_on_all_ranks() { on_all_ranks_ = true; }
+
  private:
   std::string remedy_;
+  bool on_all_ranks_ = false;
 };
 
 /// A fault in what the user gave us: deck, data, model or checkpoint files.
@@ -43,9 +49,9 @@ class UserError : public Error {
 
 /// An invariant of the program (never a user fault): throws mtrain::Error when broken.
 /// Further arguments are concatenated into the message.
-#define MT_CHECK(condition, ...)                                       \
-  do {                                                                 \
-    if (!(condition)) [[unlikely]]                                     \
-      ::mtrain::check_failed(#condition, __FILE__, __LINE__,           \
-                             ::mtrain::cat(__VA_ARGS__));              \
+#define MT_CHECK(condition, ...)                             \
+  do {                                                       \
+    if (!(condition)) [[unlikely]]                           \
+      ::mtrain::check_failed(#condition, __FILE__, __LINE__, \
+                             ::mtrain::cat(__VA_ARGS__));    \
   } while (false)

@@ -1,5 +1,5 @@
-// Randomness as functions, not states: every value depends only on (seed, name, index), so any
-// rank of any layout, and any resumed run, computes the same one.
+// Randomness as functions, not states: every value depends only on (seed, name, index),
+// so any rank of any layout, and any resumed run, computes the same one.
 #pragma once
 
 #include <array>
@@ -15,13 +15,15 @@ std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t coun
 /// 64-bit FNV-1a of the bytes of `text`; stable over machines and releases.
 uint64_t hash64(std::string_view text);
 
-/// Fills out[0..count) with elements first..first+count-1 of the standard normal stream named
-/// `name` under `seed` (Box-Muller over Philox). Element i never depends on the range asked for.
+/// Fills out[0..count) with elements first..first+count-1 of the standard normal stream
+/// named `name` under `seed` (Box-Muller over Philox). Element i never depends on the
+/// range asked for.
 void normal_stream(uint64_t seed, std::string_view name, int64_t first, int64_t count,
                    float* out);
 
 /// A pseudo-random permutation of 0..size-1, evaluated at single points in O(1) memory
-/// (Feistel network with cycle walking). Sample i of epoch e = Permutation(seed, e, n)(i).
+/// (Feistel network with cycle walking). Sample i of epoch e = Permutation(seed, e,
+/// n)(i).
 class Permutation {
  public:
   Permutation(uint64_t seed, uint64_t epoch, int64_t size);

@@ -13,7 +13,7 @@ namespace mtrain {
 template <class... Parts>
 std::string cat(const Parts&... parts) {
   std::ostringstream out;
-  (out << ... << parts);
+  static_cast<void>((out << ... << parts));
   return out.str();
 }
 
@@ -36,12 +36,12 @@ std::vector<std::string> split(std::string_view text, char separator);
 /// Removes ASCII white space at both ends.
 std::string_view trim(std::string_view text);
 
-/// Number of single-character edits (insert, delete, replace, swap of neighbours) that turn a
-/// into b; for "did you mean" hints.
+/// Number of single-character edits (insert, delete, replace, swap of neighbours) that
+/// turn a into b; for "did you mean" hints.
 int edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be a
-/// plausible misspelling (more than a third of its letters differ).
+/// The candidate nearest to `word` by edit distance, or "" when none is near enough to be
+/// a plausible misspelling (more than a third of its letters differ).
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 /// "1.50 GiB", "312 B": bytes with a binary unit.

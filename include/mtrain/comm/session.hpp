@@ -29,6 +29,9 @@ class Session {
   /// Every rank's text, in rank order, on every rank.
   std::vector<std::string> all_gather_text(const std::string& text) const;
 
+  /// Rank 0's text on every rank.
+  std::string broadcast_text(const std::string& text) const;
+
   /// Runs `local` (which must not communicate) and agrees on the outcome: when it throws
   /// on any rank, the error of the lowest such rank is thrown on all of them, naming that
   /// rank.

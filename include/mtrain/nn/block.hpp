@@ -13,6 +13,7 @@ struct SelectiveRecompute {
   bool norms = false;       ///< "layernorm": outputs of the two norms
   bool core = false;        ///< "core_attn": rotated queries and keys, attention output
   bool activation = false;  ///< "mlp_act": output of SwiGLU
+  bool mlp = false;         ///< "mlp": both tensors inside the feed-forward layer
 };
 
 class Block {

@@ -12,8 +12,9 @@ class Mlp {
       : gate_up_(gate_up, region), down_(down, region) {}
 
   struct Saved {
+    // Either may be dropped after the forward; backward makes it again.
     at::Tensor gate_up;
-    at::Tensor activated;  ///< dropped by selective recompute and made again from gate_up
+    at::Tensor activated;
   };
 
   at::Tensor forward(const at::Tensor& x, Saved& saved) const;

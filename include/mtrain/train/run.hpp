@@ -1,0 +1,24 @@
+// What the programs ask of the train layer.
+#pragma once
+
+#include <string>
+
+#include "mtrain/comm/session.hpp"
+#include "mtrain/config/parse.hpp"
+
+namespace mtrain::train {
+
+/// Runs the whole job of a deck: train, evaluate, save. Collective. Throws Error.
+void run_training(const config::ParsedDeck& parsed, const comm::Session& session);
+
+/// Reads and validates everything a run of `world_size` ranks would, and returns the plan
+/// to print. Needs no GPU and one process only. Throws UserError.
+std::string check_run(const config::ParsedDeck& parsed, int world_size);
+
+/// mprep: prepares the deck's datasets into token stores. Throws UserError.
+void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session);
+
+/// mprep --show N: record N of the deck's dataset as a table.
+std::string show_record(const config::ParsedDeck& parsed, int64_t record);
+
+}  // namespace mtrain::train

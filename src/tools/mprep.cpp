@@ -1,0 +1,36 @@
+// mprep: turns datasets into a token store. `./mprep DECK [key=value ...] [--show N]`.
+#include <cstdio>
+
+#include "mtrain/config/command_line.hpp"
+#include "mtrain/train/run.hpp"
+#include "program.hpp"
+
+namespace {
+
+using namespace mtrain;
+
+void run(const comm::Session& session, int argc, char** argv) {
+  config::CommandLine line;
+  session.agree(
+      [&] { line = config::parse_command_line(config::Purpose::kPrepare, argc, argv); });
+  if (line.help || line.version) {
+    if (session.rank() != 0) return;
+    if (line.version) std::puts("mprep " MTRAIN_VERSION);
+    if (line.help)
+      std::fputs(config::help_text(config::Purpose::kPrepare).c_str(), stdout);
+    return;
+  }
+  const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare, 1);
+  train::prepare_data(parsed, session);
+  if (!line.show) return;
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    std::fputs(train::show_record(parsed, *line.show).c_str(), stdout);
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return mtrain::tools::run_program(argc, argv, run);
+}

@@ -1,0 +1,94 @@
+// Packs samples into micro-batches; the trainer and the evaluation draw from here.
+#include "batches.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::train {
+
+void append_sample(const data::Sample& sample, models::PackedTokens& out) {
+  if (sample.input_ids.size() < 2) return;
+  const size_t positions = sample.input_ids.size() - 1;
+  for (size_t t = 0; t < positions; ++t) {
+    const int32_t label = sample.labels[t + 1];
+    out.ids.push_back(sample.input_ids[t]);
+    out.targets.push_back(label == data::kIgnoreLabel ? -100 : label);
+    out.weights.push_back(label == data::kIgnoreLabel ? 0.0f : 1.0f);
+  }
+  out.offsets.push_back(static_cast<int64_t>(out.ids.size()));
+}
+
+int64_t trained_positions(const models::PackedTokens& micro_batch) {
+  return std::count(micro_batch.weights.begin(), micro_batch.weights.end(), 1.0f);
+}
+
+void scale_weights(StepBatch& batch, config::LossAverage average,
+                   comm::Communicator& data) {
+  const bool by_token = average == config::LossAverage::kToken;
+  at::Tensor total = at::zeros({1}, at::kLong);
+  for (const auto& m : batch.micro_batches) {
+    total += by_token ? trained_positions(m) : (trained_positions(m) > 0 ? 1 : 0);
+  }
+  data.all_reduce(total, comm::Reduce::kSum);
+  // A global batch in which nothing is trained has no loss; its update is plain weight
+  // decay.
+  const auto all = static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
+  for (auto& m : batch.micro_batches) {
+    const auto own = static_cast<double>(std::max<int64_t>(1, trained_positions(m)));
+    const auto weight = static_cast<float>(by_token ? 1.0 / all : 1.0 / (all * own));
+    for (float& w : m.weights) w *= weight;
+  }
+}
+
+BatchLoader::BatchLoader(data::TokenStoreReader& store,
+                         const data::SamplerOptions& options, int dp_rank)
+    : store_(store), options_(options), sampler_(options), dp_rank_(dp_rank) {}
+
+models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) {
+  models::PackedTokens packed;
+  packed.offsets = {0};
+  for (const int64_t row : rows) {
+    const auto [first, last] = store_.row_samples(row);
+    for (int64_t i = first; i < last; ++i) append_sample(store_.read(i), packed);
+  }
+  if (packed.ids.empty()) {
+    // The pipeline needs something to pass on even where no sample has two tokens.
+    packed = {{0}, {-100}, {0.0f}, {0, 1}};
+  }
+  return packed;
+}
+
+StepBatch BatchLoader::step(int64_t cursor) {
+  StepBatch batch;
+  for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
+    batch.micro_batches.push_back(pack(sampler_.micro_batch(cursor, m, dp_rank_)));
+    batch.tokens += static_cast<int64_t>(batch.micro_batches.back().ids.size());
+  }
+  return batch;
+}
+
+int64_t BatchLoader::evaluation_steps() const {
+  const int64_t each = sampler_.global_batch_size();
+  return (options_.num_samples + each - 1) / each;
+}
+
+StepBatch BatchLoader::evaluation_step(int64_t index) {
+  StepBatch batch;
+  const int64_t width = options_.per_device_train_batch_size;
+  for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
+    const int64_t first =
+        index * sampler_.global_batch_size() + (m * options_.dp_size + dp_rank_) * width;
+    std::vector<int64_t> rows;
+    for (int64_t row = first; row < std::min(first + width, options_.num_samples);
+         ++row) {
+      rows.push_back(row);
+    }
+    batch.micro_batches.push_back(pack(rows));
+  }
+  return batch;
+}
+
+}  // namespace mtrain::train

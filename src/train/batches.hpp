@@ -1,0 +1,57 @@
+// From samples of a token store to packed micro-batches with loss weights.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mtrain/comm/communicator.hpp"
+#include "mtrain/config/deck.hpp"
+#include "mtrain/data/sampler.hpp"
+#include "mtrain/data/token_store.hpp"
+#include "mtrain/models/model.hpp"
+
+namespace mtrain::train {
+
+/// The micro-batches of one data-parallel rank in one step. Tensor- and pipeline-parallel
+/// ranks of the same data coordinate build the same ones, so lengths are never exchanged.
+struct StepBatch {
+  std::vector<models::PackedTokens> micro_batches;  ///< weights 1 at trained positions
+  int64_t tokens = 0;                               ///< that enter the model
+};
+
+/// Adds one sample of L tokens: the model runs over tokens 0..L-2, its targets are
+/// labels 1..L-1.
+void append_sample(const data::Sample& sample, models::PackedTokens& out);
+
+/// Trained positions of a micro-batch.
+int64_t trained_positions(const models::PackedTokens& micro_batch);
+
+/// Scales the weights so that the sum of weight * loss over all ranks is the loss of the
+/// step: the mean over all trained tokens of the global batch, or the mean of micro-batch
+/// means. Collective over `data`.
+void scale_weights(StepBatch& batch, config::LossAverage average,
+                   comm::Communicator& data);
+
+/// Draws the batches of a run.
+class BatchLoader {
+ public:
+  BatchLoader(data::TokenStoreReader& store, const data::SamplerOptions& options,
+              int dp_rank);
+
+  const data::Sampler& sampler() const { return sampler_; }
+  /// The batch of the step that starts at `cursor`.
+  StepBatch step(int64_t cursor);
+  /// All samples of the store in order, once, as steps of equal shape on every rank.
+  int64_t evaluation_steps() const;
+  StepBatch evaluation_step(int64_t index);
+
+ private:
+  models::PackedTokens pack(const std::vector<int64_t>& rows);
+
+  data::TokenStoreReader& store_;
+  data::SamplerOptions options_;
+  data::Sampler sampler_;
+  int dp_rank_;
+};
+
+}  // namespace mtrain::train

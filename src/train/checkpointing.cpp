@@ -1,0 +1,182 @@
+// Connects optimizer state with the checkpoint layer; used by the trainer and by
+// mconvert.
+#include "checkpointing.hpp"
+
+#include <unistd.h>
+
+#include "model_files.hpp"
+#include "mtrain/base/error.hpp"
+#include "mtrain/checkpoint/convert.hpp"
+#include "mtrain/checkpoint/safetensors.hpp"
+
+namespace mtrain::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<checkpoint::NamedPiece> pieces_to_save(const parallel::Optimizer& optimizer,
+                                                   bool only_model,
+                                                   at::ScalarType dtype) {
+  std::vector<checkpoint::NamedPiece> pieces;
+  for (const auto& piece : optimizer.pieces(true)) {
+    if (only_model) {
+      pieces.push_back({checkpoint::kWeightsGroup, piece.box, piece.master.to(dtype)});
+      continue;
+    }
+    pieces.push_back({checkpoint::kMasterGroup, piece.box, piece.master});
+    pieces.push_back({checkpoint::kFirstMomentGroup, piece.box, piece.exp_avg});
+    pieces.push_back({checkpoint::kSecondMomentGroup, piece.box, piece.exp_avg_sq});
+  }
+  return pieces;
+}
+
+/// Keeps the newest `limit` checkpoints.
+void prune(const fs::path& output_dir, int64_t limit) {
+  const auto folders = checkpoint::list_checkpoints(output_dir);
+  for (size_t i = static_cast<size_t>(limit); i < folders.size(); ++i) {
+    fs::remove_all(folders[i]);
+  }
+}
+
+void remove_earlier_run(const fs::path& dir) {
+  for (const auto& folder : checkpoint::list_checkpoints(dir)) fs::remove_all(folder);
+  for (const char* name : {"trainer_log.jsonl", "run_summary.json"})
+    fs::remove(dir / name);
+}
+
+}  // namespace
+
+std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck) {
+  const std::string& wanted = deck.model.resume_from_checkpoint;
+  if (wanted == "none" || (wanted == "auto" && deck.checkpoint.overwrite_output_dir)) {
+    return std::nullopt;
+  }
+  if (wanted == "auto") return checkpoint::newest_checkpoint(deck.checkpoint.output_dir);
+  if (!fs::is_directory(wanted)) {
+    throw UserError(cat("resume_from_checkpoint: no folder ", wanted),
+                    "name a checkpoint-STEP folder, or use auto or none");
+  }
+  return fs::path(wanted);
+}
+
+void prepare_output_dir(const config::Deck& deck, bool resuming) {
+  const fs::path dir = deck.checkpoint.output_dir;
+  std::error_code error;
+  if (fs::exists(dir, error) && !fs::is_directory(dir, error)) {
+    throw UserError(cat("output_dir: ", dir.string(), " is not a folder"),
+                    "name a folder that can be created or written");
+  }
+  fs::create_directories(dir, error);
+  if (error || access(dir.c_str(), W_OK) != 0) {
+    throw UserError(cat("output_dir: cannot write to ", dir.string(),
+                        error ? ": " + error.message() : std::string()),
+                    "choose a folder you may write to");
+  }
+  checkpoint::remove_leftovers(dir);
+  const bool used =
+      fs::exists(dir / "trainer_log.jsonl") || !checkpoint::list_checkpoints(dir).empty();
+  if (deck.checkpoint.overwrite_output_dir && !resuming) return remove_earlier_run(dir);
+  if (used && !resuming) {
+    throw UserError(
+        cat("output_dir: ", dir.string(), " already holds a training run"),
+        "set overwrite_output_dir = true, resume_from_checkpoint = auto, or choose "
+        "another folder");
+  }
+}
+
+fs::path save_checkpoint(const config::Checkpoint& options,
+                         const checkpoint::TrainingState& state,
+                         const std::string& deck_text,
+                         const parallel::Optimizer& optimizer, at::ScalarType dtype,
+                         const comm::Session& session) {
+  std::string summary;
+  session.agree([&] {
+    checkpoint::CheckpointWriter writer(options.output_dir, state.step, session.rank(),
+                                        session.world_size());
+    writer.write(pieces_to_save(optimizer, options.save_only_model, dtype));
+    summary = writer.finish();
+  });
+  const auto summaries = session.all_gather_text(summary);
+  fs::path folder;
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    folder =
+        checkpoint::commit(options.output_dir, state.step, summaries, state, deck_text);
+    if (options.save_total_limit) prune(options.output_dir, *options.save_total_limit);
+  });
+  return session.broadcast_text(folder.string());
+}
+
+const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& reader) {
+  const bool master = reader.has_group(checkpoint::kMasterGroup);
+  return reader.group(master ? checkpoint::kMasterGroup : checkpoint::kWeightsGroup);
+}
+
+at::ScalarType saved_dtype(const checkpoint::TrainingState& state) {
+  const auto found = state.extra.find(kDtypeField);
+  return found != state.extra.end() && found->second == "bfloat16"  ? at::kBFloat16
+         : found != state.extra.end() && found->second == "float16" ? at::kHalf
+                                                                    : at::kFloat;
+}
+
+void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& buffer,
+             parallel::Optimizer& optimizer) {
+  const auto& weights = weights_of(reader);
+  load_weights(buffer, weights);
+  const bool moments = reader.has_group(checkpoint::kFirstMomentGroup);
+  // Before the first step the moments are zero by definition (mconvert from-hf).
+  if (!moments && reader.state().step > 0) {
+    throw UserError(
+        cat(reader.folder().string(), " holds weights only, no optimizer state"),
+        "convert it with mconvert to-hf and start a new run from the result");
+  }
+  for (auto& piece : optimizer.pieces(false)) {
+    piece.master.copy_(weights.read(piece.box));
+    if (!moments) continue;
+    piece.exp_avg.copy_(reader.group(checkpoint::kFirstMomentGroup).read(piece.box));
+    piece.exp_avg_sq.copy_(reader.group(checkpoint::kSecondMomentGroup).read(piece.box));
+  }
+}
+
+void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,
+               const comm::Session& session) {
+  constexpr int64_t kChunkBytes = int64_t{64} << 20;
+  const auto config =
+      models::parse_model_config(options.config_text, "config.json of the checkpoint");
+  const auto plan = tensor_plan(*config, options.dtype);
+  std::optional<checkpoint::SafetensorsWriter> writer;
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    fs::create_directories(options.folder);
+    writer.emplace(checkpoint::SafetensorsWriter::create(options.folder, plan,
+                                                         options.max_shard_bytes));
+  });
+  std::string summary;
+  session.agree([&] {
+    if (!writer) {
+      writer.emplace(checkpoint::SafetensorsWriter::join(options.folder, plan,
+                                                         options.max_shard_bytes));
+    }
+    checkpoint::convert(weights_of(reader), plan,
+                        {session.rank(), session.world_size(), kChunkBytes, {}},
+                        [&](const parallel::Box& box, const at::Tensor& data) {
+                          writer->write(box, data);
+                        });
+    summary = writer->summary();
+  });
+  const auto summaries = session.all_gather_text(summary);
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    writer->commit(summaries);
+    checkpoint::write_file_atomically(
+        options.folder / "config.json",
+        published_config(options.config_text, options.dtype));
+    checkpoint::write_file_atomically(options.folder / "generation_config.json",
+                                      generation_config(options.config_text));
+    if (!options.tokenizer_dir.empty()) {
+      checkpoint::copy_tokenizer_files(options.tokenizer_dir, options.folder);
+    }
+  });
+}
+
+}  // namespace mtrain::train

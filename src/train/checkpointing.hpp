@@ -1,0 +1,65 @@
+// Saving, resuming and exporting a training run.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "mtrain/checkpoint/training_checkpoint.hpp"
+#include "mtrain/comm/session.hpp"
+#include "mtrain/config/deck.hpp"
+#include "mtrain/models/model.hpp"
+#include "mtrain/parallel/optimizer.hpp"
+
+namespace mtrain::train {
+
+/// The checkpoint the deck asks to resume from: none, a folder, or for "auto" the newest
+/// in output_dir. Throws UserError when a named one is damaged or absent.
+std::optional<std::filesystem::path> checkpoint_to_resume(const config::Deck& deck);
+
+/// Makes output_dir ready on one rank: refuses a folder that holds something else unless
+/// overwrite_output_dir, removes leftovers of interrupted saves, checks that it can be
+/// written.
+void prepare_output_dir(const config::Deck& deck, bool resuming);
+
+/// Writes checkpoint-STEP from all ranks and commits it; weights in `dtype` alone with
+/// save_only_model. Collective. Returns its folder.
+std::filesystem::path save_checkpoint(const config::Checkpoint& options,
+                                      const checkpoint::TrainingState& state,
+                                      const std::string& deck_text,
+                                      const parallel::Optimizer& optimizer,
+                                      at::ScalarType dtype, const comm::Session& session);
+
+/// Fills weights, master weights and moments from a checkpoint of any layout.
+void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& buffer,
+             parallel::Optimizer& optimizer);
+
+/// The weights of a checkpoint: fp32 master weights, or weights alone where it has no
+/// others.
+const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& reader);
+
+/// Fields of TrainingState::extra.
+inline constexpr char kDtypeField[] = "dtype";                 ///< of the run's weights
+inline constexpr char kTokenizerDirField[] = "tokenizer_dir";  ///< where its files were
+
+/// dtype of the weights of the run that saved `state`.
+at::ScalarType saved_dtype(const checkpoint::TrainingState& state);
+
+/// What to_hf writes beside the weights, and how.
+struct HfExport {
+  std::filesystem::path folder;
+  std::string config_text;              ///< config.json of the model
+  std::filesystem::path tokenizer_dir;  ///< where the tokenizer files are; may be empty
+  at::ScalarType dtype;
+  int64_t max_shard_bytes;
+};
+
+/// Writes a Hugging Face folder from a checkpoint, every tensor once, in bounded memory,
+/// the work split over the ranks. Collective.
+void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,
+               const comm::Session& session);
+
+/// Default of max_shard_size, as save_pretrained's.
+inline constexpr int64_t kMaxShardBytes = 5'000'000'000;
+
+}  // namespace mtrain::train

@@ -1,0 +1,123 @@
+// Translates deck sections into the plain options the lower layers take.
+#include "layout.hpp"
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::train {
+namespace {
+
+nn::SelectiveRecompute selective_modules(const config::Train& train) {
+  nn::SelectiveRecompute selected;
+  for (const auto& name : train.recompute_modules) {
+    if (name == "layernorm") selected.norms = true;
+    if (name == "core_attn") selected.core = true;
+    if (name == "mlp_act") selected.activation = true;
+    if (name == "mlp") selected.mlp = true;
+  }
+  return selected;
+}
+
+models::Recompute recompute_options(const config::Train& train) {
+  using config::RecomputeGranularity;
+  models::Recompute recompute;
+  if (train.recompute_granularity == RecomputeGranularity::kSelective) {
+    recompute.selective = selective_modules(train);
+  }
+  if (train.recompute_granularity != RecomputeGranularity::kFull) return recompute;
+  recompute.full = train.recompute_method == config::RecomputeMethod::kUniform
+                       ? models::Recompute::Full::kUniform
+                       : models::Recompute::Full::kBlock;
+  recompute.layers = train.recompute_num_layers;
+  return recompute;
+}
+
+}  // namespace
+
+comm::GridSizes grid_sizes(const config::Parallel& p, int world_size) {
+  return {world_size,
+          p.tensor_model_parallel_size,
+          p.context_parallel_size,
+          p.expert_model_parallel_size,
+          p.expert_tensor_parallel_size,
+          p.pipeline_model_parallel_size};
+}
+
+int chunks_per_stage(const config::Parallel& p) {
+  return p.virtual_pipeline_model_parallel_size.value_or(1);
+}
+
+std::vector<parallel::LayerRange> layer_split(const config::Parallel& p, int layers) {
+  return parallel::split_layers(
+      {layers, p.pipeline_model_parallel_size, chunks_per_stage(p),
+       p.num_layers_in_first_pipeline_stage, p.num_layers_in_last_pipeline_stage,
+       p.account_for_embedding_in_pipeline_split, p.account_for_loss_in_pipeline_split});
+}
+
+parallel::DataParallelOptions data_parallel_options(const config::Parallel& p) {
+  return {p.use_distributed_optimizer, p.overlap_grad_reduce, p.overlap_param_gather};
+}
+
+parallel::AdamWOptions adamw_options(const config::Optimizer& o) {
+  return {o.adam_beta1, o.adam_beta2, o.adam_epsilon, o.weight_decay, o.max_grad_norm};
+}
+
+parallel::ScheduleShape schedule_shape(const config::Deck& deck, int micro_batches) {
+  return {deck.parallel.pipeline_model_parallel_size, chunks_per_stage(deck.parallel),
+          micro_batches, deck.parallel.overlap_p2p_comm};
+}
+
+at::ScalarType weights_dtype(const config::Model& model,
+                             const models::ModelConfig& config) {
+  if (model.dtype == "float32") return at::kFloat;
+  if (model.dtype == "bfloat16") return at::kBFloat16;
+  // fp16 weights have no master-weight path of their own; their range fits bf16's
+  // exponent.
+  return config.dtype() == at::kFloat ? at::kFloat : at::kBFloat16;
+}
+
+models::ModelOptions model_options(const config::Deck& deck,
+                                   const models::ModelConfig& config) {
+  // Megatron-LM's default bucket: large enough for full bandwidth, small enough to
+  // overlap.
+  constexpr int64_t kBucketElements = 40'000'000;
+  return {weights_dtype(deck.model, config),
+          at::kCPU,
+          deck.parallel.sequence_parallel,
+          recompute_options(deck.train),
+          layer_split(deck.parallel, config.layers()),
+          chunks_per_stage(deck.parallel),
+          kBucketElements};
+}
+
+void check_layout(const config::Deck& deck, const models::ModelConfig& config,
+                  int world_size) {
+  auto faults = config.layout_faults(grid_sizes(deck.parallel, world_size));
+  std::vector<std::string> remedies;
+  try {
+    layer_split(deck.parallel, config.layers());
+  } catch (const UserError& error) {
+    faults.push_back(error.what());
+    remedies.push_back(error.remedy());
+  }
+  if (faults.empty()) return;
+  if (remedies.empty()) {
+    remedies.push_back("choose a tensor_model_parallel_size that divides all of them");
+  }
+  throw UserError(join(faults, "\n  "), join(remedies, "; "));
+}
+
+std::string layout_name(const config::Parallel& p, int world_size) {
+  const int tensor = p.tensor_model_parallel_size,
+            pipeline = p.pipeline_model_parallel_size;
+  const int data = world_size / (tensor * pipeline * p.context_parallel_size);
+  std::string name = cat("tp", tensor, " pp", pipeline);
+  if (p.virtual_pipeline_model_parallel_size) {
+    name += cat(" vpp", *p.virtual_pipeline_model_parallel_size);
+  }
+  name += cat(" dp", data);
+  if (p.sequence_parallel) name += " sp";
+  if (p.use_distributed_optimizer) name += " distributed-optimizer";
+  return name;
+}
+
+}  // namespace mtrain::train

@@ -1,0 +1,132 @@
+// Reads config.json and weights, and writes the published form of config.json.
+#include "model_files.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kShown = 8;
+
+/// "a, b, c and 12 more"
+std::string first_names(const std::vector<std::string>& names) {
+  std::vector<std::string> shown(names.begin(),
+                                 names.begin() + std::min(names.size(), kShown));
+  const size_t rest = names.size() - shown.size();
+  return join(shown, ", ") + (rest > 0 ? cat(" and ", rest, " more") : "");
+}
+
+}  // namespace
+
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "bfloat16" : dtype == at::kHalf ? "float16" : "float32";
+}
+
+std::vector<checkpoint::TensorInfo> tensor_plan(const models::ModelConfig& config,
+                                                at::ScalarType dtype) {
+  std::vector<checkpoint::TensorInfo> plan;
+  for (const auto& tensor : config.tensors())
+    plan.push_back({tensor.name, tensor.shape, dtype});
+  return plan;
+}
+
+std::string read_text_file(const std::filesystem::path& path, const std::string& what) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    throw UserError(cat(what, ": no file ", path.string()), "check the path in the deck");
+  }
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) throw UserError(cat(what, ": cannot read ", path.string()));
+  return text.str();
+}
+
+std::filesystem::path tokenizer_dir(const config::Model& model) {
+  if (!model.model_name_or_path.empty()) return model.model_name_or_path;
+  return std::filesystem::path(model.model_config).parent_path();
+}
+
+ModelDescription read_model_description(const config::Model& model) {
+  const bool published = !model.model_name_or_path.empty();
+  const std::filesystem::path path =
+      published ? std::filesystem::path(model.model_name_or_path) / "config.json"
+                : std::filesystem::path(model.model_config);
+  ModelDescription result{path.string(), "", nullptr};
+  result.text = read_text_file(path, published ? "model_name_or_path" : "model_config");
+  result.config = models::parse_model_config(result.text, result.path);
+  return result;
+}
+
+std::string published_config(const std::string& text, at::ScalarType dtype) {
+  Json json = Json::parse(text);
+  json.erase("dtype");
+  json.erase("layer_types");
+  if (json.contains("rope_parameters")) {
+    const Json rope = json["rope_parameters"];
+    json.erase("rope_parameters");
+    json["rope_theta"] = rope.at("rope_theta");
+    json["rope_scaling"] = nullptr;
+  }
+  json["torch_dtype"] = dtype_name(dtype);
+  return json.dump(2) + "\n";
+}
+
+std::string generation_config(const std::string& config_text) {
+  const Json config = Json::parse(config_text);
+  Json json = {{"_from_model_config", true}};
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    if (config.contains(key) && !config[key].is_null()) json[key] = config[key];
+  }
+  return json.dump(2) + "\n";
+}
+
+void check_tensors(const models::ModelConfig& config,
+                   const checkpoint::TensorSource& source, const std::string& where) {
+  std::vector<std::string> missing, foreign, misshapen, wanted;
+  for (const auto& tensor : config.tensors()) {
+    wanted.push_back(tensor.name);
+    const auto* found = source.find(tensor.name);
+    if (!found) {
+      missing.push_back(tensor.name);
+    } else if (found->shape != tensor.shape) {
+      misshapen.push_back(cat(tensor.name, " [", join(found->shape, ", "),
+                              "] instead of [", join(tensor.shape, ", "), "]"));
+    }
+  }
+  std::sort(wanted.begin(), wanted.end());
+  for (const auto& tensor : source.tensors()) {
+    const bool known = std::binary_search(wanted.begin(), wanted.end(), tensor.name);
+    // Some tied checkpoints carry the head as well; it equals the embedding by
+    // definition.
+    if (!known && tensor.name != "lm_head.weight") foreign.push_back(tensor.name);
+  }
+  std::vector<std::string> faults;
+  if (!missing.empty()) faults.push_back("missing: " + first_names(missing));
+  if (!misshapen.empty()) faults.push_back("of another shape: " + first_names(misshapen));
+  if (!foreign.empty())
+    faults.push_back("not part of the model: " + first_names(foreign));
+  if (faults.empty()) return;
+  throw UserError(cat(where, ": tensors do not fit config.json; ", join(faults, "; ")),
+                  "give weights and config.json of the same model");
+}
+
+void load_weights(parallel::ParamBuffer& buffer, const checkpoint::TensorSource& source) {
+  for (const auto& p : buffer.params()) {
+    const at::Tensor flat = p->weight.flatten();
+    for (const auto& [begin, box] : p->spec.boxes) {
+      flat.narrow(0, begin, box.size()).copy_(source.read(box).flatten());
+    }
+  }
+}
+
+}  // namespace mtrain::train

@@ -1,0 +1,113 @@
+// The table that `mtrain --check` prints; pure arithmetic on deck and model config.
+#include "plan.hpp"
+
+#include <cstdio>
+
+#include "layout.hpp"
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::train {
+namespace {
+
+/// Elements of the tensors one rank of a stage holds.
+struct StageHolding {
+  std::vector<std::string> layer_ranges;
+  double parameters = 0;
+};
+
+/// The layer a tensor belongs to, or -1 for the ends of the model.
+int layer_of(const std::string& tensor) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  if (tensor.rfind(kPrefix, 0) != 0) return -1;
+  return std::stoi(tensor.substr(kPrefix.size()));
+}
+
+double rank_elements(const models::LogicalTensor& tensor, int tensor_parallel) {
+  const auto elements = static_cast<double>(parallel::numel(tensor.shape));
+  return tensor.shape.size() >= 2 ? elements / tensor_parallel : elements;
+}
+
+std::vector<StageHolding> holdings(const config::Deck& deck,
+                                   const models::ModelConfig& config) {
+  const auto split = layer_split(deck.parallel, config.layers());
+  const auto stages = static_cast<size_t>(deck.parallel.pipeline_model_parallel_size);
+  std::vector<StageHolding> result(stages);
+  std::vector<size_t> stage_of_layer;
+  for (size_t v = 0; v < split.size(); ++v) {
+    result[v % stages].layer_ranges.push_back(
+        split[v].size() == 0 ? "none" : cat(split[v].begin, "-", split[v].end - 1));
+    stage_of_layer.insert(stage_of_layer.end(), static_cast<size_t>(split[v].size()),
+                          v % stages);
+  }
+  bool has_head = false;
+  const models::LogicalTensor* embedding = nullptr;
+  const auto tensors = config.tensors();
+  for (const auto& tensor : tensors) {
+    const int layer = layer_of(tensor.name);
+    const bool first = tensor.name == "model.embed_tokens.weight";
+    if (first) embedding = &tensor;
+    has_head = has_head || tensor.name == "lm_head.weight";
+    const size_t stage = layer >= 0 ? stage_of_layer.at(static_cast<size_t>(layer))
+                         : first    ? 0
+                                    : stages - 1;
+    result[stage].parameters +=
+        rank_elements(tensor, deck.parallel.tensor_model_parallel_size);
+  }
+  const bool tied_copy = !has_head && stages > 1 && embedding;
+  if (tied_copy) {
+    result.back().parameters +=
+        rank_elements(*embedding, deck.parallel.tensor_model_parallel_size);
+  }
+  return result;
+}
+
+std::string row(const std::string& stage, const std::string& layers,
+                const std::string& parameters, const std::string& weights,
+                const std::string& grads, const std::string& optimizer,
+                const std::string& kept) {
+  char text[256];
+  std::snprintf(text, sizeof text, "  %-5s  %-20s %10s  %10s %10s %10s  %s\n",
+                stage.c_str(), layers.c_str(), parameters.c_str(), weights.c_str(),
+                grads.c_str(), optimizer.c_str(), kept.c_str());
+  return text;
+}
+
+}  // namespace
+
+std::string plan_text(const config::Deck& deck, const models::ModelConfig& config,
+                      int world_size) {
+  const comm::RankGrid grid(grid_sizes(deck.parallel, world_size));
+  const bool fp32 = weights_dtype(deck.model, config) == at::kFloat;
+  const double shards = deck.parallel.use_distributed_optimizer ? grid.data_size() : 1;
+  // fp32 weights are their own master copy; bf16 ones have a separate one. Two fp32
+  // moments.
+  const double optimizer_bytes = (fp32 ? 8.0 : 12.0) / shards;
+  const auto accumulation = static_cast<int>(deck.train.gradient_accumulation_steps);
+  const auto shape = schedule_shape(deck, accumulation);
+  std::string text =
+      cat("plan    ", config.family(), ", ",
+          human_count(static_cast<double>(config.parameters())), " parameters, ",
+          fp32 ? "float32" : "bfloat16", "; ", world_size,
+          " ranks: ", layout_name(deck.parallel, world_size), "; global batch ",
+          deck.train.per_device_train_batch_size * accumulation * grid.data_size(),
+          " samples\n");
+  text += row("stage", "layers", "parameters", "weights", "gradients", "optimizer",
+              "micro-batches kept");
+  const auto stages = holdings(deck, config);
+  for (size_t s = 0; s < stages.size(); ++s) {
+    const double n = stages[s].parameters;
+    const auto ops = parallel::training_schedule(shape, static_cast<int>(s));
+    text += row(cat(s), join(stages[s].layer_ranges, ","), human_count(n),
+                human_bytes(n * (fp32 ? 4 : 2)), human_bytes(n * 4),
+                human_bytes(n * optimizer_bytes), cat(parallel::peak_in_flight(ops)));
+  }
+  const double busy = static_cast<double>(accumulation) * shape.chunks;
+  char bubble[128];
+  std::snprintf(bubble, sizeof bubble,
+                "  pipeline bubble %.1f %% of the step (per rank, %s)\n",
+                100.0 * (shape.stages - 1) / (busy + shape.stages - 1),
+                shape.chunks > 1 ? "interleaved 1F1B" : "1F1B");
+  return text + bubble;
+}
+
+}  // namespace mtrain::train

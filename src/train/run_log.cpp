@@ -1,0 +1,142 @@
+// Log files and console progress of a run; called by the trainer on rank 0.
+#include "run_log.hpp"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "mtrain/base/error.hpp"
+#include "mtrain/base/log.hpp"
+
+namespace mtrain::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A float value rounded to nine significant digits, which name every float exactly.
+double nine_digits(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return std::strtod(text, nullptr);
+}
+
+/// Keeps the lines of an earlier run up to its step `last`; a resumed run writes the rest
+/// anew.
+void cut_log(const std::filesystem::path& path, int64_t last) {
+  std::ifstream in(path);
+  std::string kept, line;
+  while (std::getline(in, line)) {
+    const auto json = Json::parse(line, nullptr, false);
+    if (json.is_discarded() || json.value("current_steps", int64_t{0}) > last) break;
+    kept += line + "\n";
+  }
+  in.close();
+  std::ofstream(path, std::ios::trunc) << kept;
+}
+
+/// Whether a person watches standard output. Open MPI gives every rank a terminal of its
+/// own, so what its parent (mpirun) writes to decides.
+bool on_terminal() {
+  if (isatty(STDOUT_FILENO) == 0) return false;
+  std::error_code error;
+  const auto parent = cat("/proc/", getppid(), "/fd/1");
+  const std::string target = std::filesystem::read_symlink(parent, error).string();
+  return !error && target.rfind("/dev/", 0) == 0 && target != "/dev/null";
+}
+
+std::string fixed(double value, const char* format) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+}  // namespace
+
+RunLog::RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step)
+    : output_dir_(output_dir),
+      writes_(writes),
+      terminal_(on_terminal()),
+      from_step_(from_step) {
+  if (!writes_) return;
+  const auto path = output_dir / "trainer_log.jsonl";
+  cut_log(path, from_step);
+  log_.open(path, std::ios::app);
+  if (!log_) throw UserError(cat("cannot write ", path.string()), "check output_dir");
+}
+
+void RunLog::step(const StepFigures& f) {
+  if (!writes_) return;
+  const double elapsed = since_start_.seconds();
+  const auto done = static_cast<double>(f.step - from_step_);
+  const double remaining = elapsed / done * static_cast<double>(f.total_steps - f.step);
+  Json line = {{"current_steps", f.step},
+               {"total_steps", f.total_steps},
+               {"epoch", nine_digits(f.epoch)},
+               {"loss", nine_digits(f.loss)},
+               {"grad_norm", nine_digits(f.grad_norm)},
+               {"lr", f.learning_rate},
+               {"num_tokens", f.tokens},
+               {"tokens_per_second", std::round(f.tokens_per_second * 10) / 10},
+               {"elapsed_time", human_duration(elapsed)},
+               {"remaining_time", human_duration(remaining)}};
+  log_ << line.dump() << "\n" << std::flush;
+  progress(f, elapsed, remaining);
+}
+
+void RunLog::progress(const StepFigures& f, double elapsed, double remaining) {
+  const auto width = std::to_string(f.total_steps).size();
+  const std::string step = std::to_string(f.step);
+  const std::string line = cat(
+      "step ", std::string(width - step.size(), ' '), step, "/", f.total_steps, "  loss ",
+      fixed(f.loss, "%.4f"), "  grad norm ", fixed(f.grad_norm, "%.3f"), "  lr ",
+      fixed(f.learning_rate, "%.2e"), "  ", human_count(f.tokens_per_second),
+      " tok/s  elapsed ", human_duration(elapsed), "  ETA ", human_duration(remaining));
+  if (!terminal_) return log::info(line);
+  constexpr int kBarWidth = 20;
+  const auto filled = static_cast<size_t>(kBarWidth * f.step / f.total_steps);
+  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
+  std::printf("\r\033[K[%s] %s%s", bar.c_str(), line.c_str(),
+              f.step == f.total_steps ? "\n" : "");
+  std::fflush(stdout);
+}
+
+void RunLog::evaluation(int64_t step, int64_t total_steps, double loss, double seconds) {
+  if (!writes_) return;
+  const Json line = {{"current_steps", step},
+                     {"total_steps", total_steps},
+                     {"eval_loss", nine_digits(loss)},
+                     {"eval_perplexity", nine_digits(std::exp(loss))},
+                     {"eval_runtime", std::round(seconds * 1000) / 1000}};
+  log_ << line.dump() << "\n" << std::flush;
+  log::info(cat(terminal_ ? "\r\033[K" : "", "evaluation at step ", step, ": loss ",
+                fixed(loss, "%.4f"), ", perplexity ", fixed(std::exp(loss), "%.2f")));
+}
+
+void RunLog::summary(const std::string& result, const StepFigures& last,
+                     const TimeByCause& times,
+                     const std::vector<int64_t>& peak_memory_per_rank,
+                     double final_eval_loss) {
+  if (!writes_) return;
+  double total = 0;
+  Json seconds;
+  for (const auto& [cause, time] : times) {
+    seconds[cause] = std::round(time * 1000) / 1000;
+    total += time;
+  }
+  const double stepping = times.count("step") ? times.at("step") : 0.0;
+  Json json = {{"result", result},
+               {"steps", last.step},
+               {"total_steps", last.total_steps},
+               {"num_tokens", last.tokens},
+               {"loss", nine_digits(last.loss)},
+               {"tokens_per_second", std::round(last.tokens_per_second * 10) / 10},
+               {"wall_seconds", std::round(total * 1000) / 1000},
+               {"wall_seconds_by_cause", seconds},
+               {"productive_share", total > 0 ? nine_digits(stepping / total) : 0.0},
+               {"peak_memory_bytes_per_rank", peak_memory_per_rank}};
+  if (std::isfinite(final_eval_loss)) json["eval_loss"] = nine_digits(final_eval_loss);
+  std::ofstream(output_dir_ / "run_summary.json") << json.dump(2) << "\n";
+}
+
+}  // namespace mtrain::train

@@ -1,0 +1,55 @@
+// What a run tells its user: trainer_log.jsonl, progress lines, run_summary.json.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mtrain/base/timer.hpp"
+
+namespace mtrain::train {
+
+/// Figures of one logging step, as contract and docs/training.md name them.
+struct StepFigures {
+  int64_t step, total_steps;
+  double epoch;
+  double loss;
+  double grad_norm;
+  double learning_rate;
+  int64_t tokens;            ///< since step 1
+  double tokens_per_second;  ///< of the logging interval
+};
+
+/// Where wall time went, by cause, in seconds.
+using TimeByCause = std::map<std::string, double>;
+
+/// Writes on rank 0; on other ranks every call does nothing.
+class RunLog {
+ public:
+  /// `append`: a resumed run continues trainer_log.jsonl, dropping lines after
+  /// `from_step`.
+  RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step);
+
+  void step(const StepFigures& figures);
+  void evaluation(int64_t step, int64_t total_steps, double loss, double seconds);
+  /// Writes run_summary.json.
+  void summary(const std::string& result, const StepFigures& last,
+               const TimeByCause& times, const std::vector<int64_t>& peak_memory_per_rank,
+               double final_eval_loss);
+
+ private:
+  void progress(const StepFigures& figures, double elapsed, double remaining);
+
+  std::filesystem::path output_dir_;
+  bool writes_;
+  bool terminal_;
+  int64_t from_step_;
+  std::ofstream log_;
+  Stopwatch since_start_;
+};
+
+}  // namespace mtrain::train

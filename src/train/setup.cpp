@@ -1,0 +1,142 @@
+// Builds a Trainer: inputs read and checked first, then the model, then its weights.
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "layout.hpp"
+#include "mtrain/base/error.hpp"
+#include "mtrain/base/log.hpp"
+#include "mtrain/checkpoint/safetensors.hpp"
+#include "trainer.hpp"
+
+namespace mtrain::train {
+namespace {
+
+data::SamplerOptions sampler_options(const config::Deck& deck,
+                                     const data::TokenStoreReader& store, int dp_size) {
+  return {store.num_rows(),
+          deck.data.shuffle,
+          static_cast<uint64_t>(deck.data.data_seed.value_or(deck.train.seed)),
+          deck.train.per_device_train_batch_size,
+          deck.train.gradient_accumulation_steps,
+          dp_size};
+}
+
+/// An evaluation goes once through the store, however few samples it has.
+data::SamplerOptions evaluation_options(const config::Deck& deck,
+                                        const data::TokenStoreReader& store,
+                                        int dp_size) {
+  auto options = sampler_options(deck, store, dp_size);
+  options.shuffle = false;
+  options.gradient_accumulation_steps = 1;
+  return options;
+}
+
+}  // namespace
+
+Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
+    : parsed_(parsed),
+      deck_(parsed.deck),
+      session_(session),
+      grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
+      groups_(comm::make_groups(session, grid_)),
+      eval_loss_(std::nan("")) {
+  read_inputs();
+  build_model();
+  load_or_initialise();
+  print_banner();
+  account("setup");
+}
+
+void Trainer::read_inputs() {
+  session_.agree([&] {
+    description_ = read_model_description(deck_.model);
+    check_layout(deck_, *description_.config, session_.world_size());
+    resume_from_ = checkpoint_to_resume(deck_);
+  });
+  session_.agree([&] {
+    if (session_.rank() == 0) prepare_output_dir(deck_, resume_from_.has_value());
+  });
+  stores_ = token_stores(deck_, session_);
+  session_.agree([&] {
+    if (session_.rank() != 0) return;
+    const int64_t vocab = description_.config->vocab_size();
+    check_store(stores_.train, deck_.train.stage, vocab);
+    if (stores_.eval) check_store(*stores_.eval, deck_.train.stage, vocab);
+  });
+  session_.agree([&] {
+    const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
+    train_store_.emplace(stores_.train);
+    loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
+                    dp_rank);
+    total_steps_ = total_steps();
+    schedule_.emplace(deck_.optimizer, total_steps_);
+    if (!stores_.eval || !deck_.train.do_eval) return;
+    eval_store_.emplace(*stores_.eval);
+    eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
+                         dp_rank);
+  });
+}
+
+int64_t Trainer::total_steps() const {
+  if (deck_.train.max_steps > 0) return deck_.train.max_steps;
+  const auto per_epoch = static_cast<double>(loader_->sampler().steps_per_epoch());
+  return static_cast<int64_t>(std::ceil(deck_.train.num_train_epochs * per_epoch));
+}
+
+void Trainer::build_model() {
+  session_.agree([&] {
+    model_ =
+        description_.config->make(groups_, model_options(deck_, *description_.config));
+    const auto sharding = data_parallel_options(deck_.parallel);
+    sync_.emplace(model_->buffer(), groups_, sharding);
+    gather_.emplace(model_->buffer(), groups_, sharding);
+    optimizer_.emplace(model_->buffer(), groups_, sharding,
+                       adamw_options(deck_.optimizer));
+  });
+}
+
+void Trainer::load_or_initialise() {
+  session_.agree([&] {
+    if (resume_from_) {
+      const checkpoint::CheckpointReader reader(*resume_from_);
+      check_tensors(*description_.config, reader.group(checkpoint::kMasterGroup),
+                    resume_from_->string());
+      restore(reader, model_->buffer(), *optimizer_);
+      step_ = reader.state().step;
+      cursor_ = reader.state().samples_consumed;
+      tokens_ = reader.state().tokens;
+      return;
+    }
+    if (deck_.model.model_name_or_path.empty()) {
+      models::initialise(model_->buffer(), static_cast<uint64_t>(deck_.model.init_seed),
+                         description_.config->initializer_range());
+    } else {
+      const auto source = checkpoint::open_safetensors(deck_.model.model_name_or_path);
+      check_tensors(*description_.config, *source, deck_.model.model_name_or_path);
+      load_weights(model_->buffer(), *source);
+    }
+    optimizer_->reset_master();
+  });
+  session_.agree(
+      [&] { log_.emplace(deck_.checkpoint.output_dir, session_.rank() == 0, step_); });
+}
+
+void Trainer::print_banner() const {
+  const auto& config = *description_.config;
+  const bool bf16 = weights_dtype(deck_.model, config) == at::kBFloat16;
+  log::info(cat("model   ", config.family(), ", ",
+                human_count(static_cast<double>(config.parameters())), " parameters, ",
+                bf16 ? "bfloat16" : "float32", ", from ", description_.path));
+  log::info(cat("layout  ", session_.world_size(),
+                " ranks: ", layout_name(deck_.parallel, session_.world_size())));
+  log::info(cat("data    ", stores_.train, ": ", train_store_->num_samples(),
+                " samples, ",
+                human_count(static_cast<double>(train_store_->num_tokens())), " tokens"));
+  log::info(cat("steps   ", step_, " of ", total_steps_, " done; ",
+                loader_->sampler().global_batch_size(), " samples a step, ",
+                loader_->sampler().steps_per_epoch(), " steps an epoch"));
+  if (resume_from_) log::info(cat("resumed from ", resume_from_->string()));
+}
+
+}  // namespace mtrain::train

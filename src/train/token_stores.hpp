@@ -1,0 +1,37 @@
+// The token stores of a run: found, or prepared from raw data by rank 0.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "mtrain/comm/session.hpp"
+#include "mtrain/config/deck.hpp"
+#include "mtrain/data/prepare.hpp"
+
+namespace mtrain::train {
+
+struct StorePaths {
+  std::string train;
+  std::optional<std::string> eval;
+};
+
+/// "data.h5" -> "data.eval.h5".
+std::string eval_store_path(const std::string& train_path);
+
+data::Stage data_stage(config::Stage stage);
+
+/// The deck's [data] keys as options of data::prepare for `datasets` into `output_path`.
+data::PrepareOptions prepare_options(const config::Deck& deck,
+                                     const std::vector<std::string>& datasets,
+                                     const std::string& output_path);
+
+/// The stores the deck asks for. A store at tokenized_path is taken as it is; otherwise
+/// rank 0 prepares it from `dataset` (into tokenized_path, or under output_dir).
+/// Collective.
+StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
+
+/// Throws UserError when nothing in the store can be trained on: no sample, all labels
+/// masked, ids beyond the vocabulary, or another stage.
+void check_store(const std::string& path, config::Stage stage, int64_t vocab_size);
+
+}  // namespace mtrain::train

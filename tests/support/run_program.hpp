@@ -1,0 +1,34 @@
+// Running the real binaries, and reading what they wrote.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace mtrain::test {
+
+struct Outcome {
+  int exit_code;
+  std::string output;  ///< stdout and stderr
+};
+
+/// Runs `program` (mtrain, mprep, mconvert) with `arguments` on `ranks` ranks (1: without
+/// mpirun).
+Outcome run_program(const std::string& program, int ranks,
+                    const std::vector<std::string>& arguments);
+
+/// A fresh empty folder for one test, removed by the next run of the same test.
+std::filesystem::path scratch(const std::string& name);
+
+void write_text(const std::filesystem::path& path, const std::string& text);
+std::string read_text(const std::filesystem::path& path);
+
+/// The objects of a .jsonl file.
+std::vector<nlohmann::json> read_jsonl(const std::filesystem::path& path);
+
+/// Writes a token store of rows of equal length, every label trained.
+void write_store(const std::filesystem::path& path,
+                 const std::vector<std::vector<int32_t>>& rows);
+
+}  // namespace mtrain::test
