@@ -28,6 +28,12 @@ bool is_leftover(const fs::directory_entry& entry) {
          is_model_file(name.substr(0, name.size() - std::string_view(kTemporary).size()));
 }
 
+void remove_folder(const fs::path& path) {
+  std::error_code fault;
+  fs::remove_all(path, fault);
+  if (fault) throw Error(cat("cannot remove ", path.string(), ": ", fault.message()));
+}
+
 }  // namespace
 
 fs::path checkpoint_folder(const fs::path& output_dir, int64_t step) {
@@ -71,6 +77,20 @@ std::optional<fs::path> newest_checkpoint(const fs::path& output_dir) {
   return all.front();
 }
 
+std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep) {
+  MT_CHECK(keep >= 1, "keep ", keep, " checkpoints");
+  const auto all = list_checkpoints(output_dir);
+  std::vector<std::string> names;
+  for (auto i = static_cast<size_t>(keep); i < all.size(); ++i) {
+    const fs::path temporary = all[i].string() + kTemporary;
+    remove_folder(temporary);
+    rename_file(all[i], temporary);
+    remove_folder(temporary);
+    names.push_back(all[i].filename());
+  }
+  return names;
+}
+
 std::vector<std::string> remove_leftovers(const fs::path& output_dir) {
   std::vector<fs::path> leftovers;
   std::error_code missing;
@@ -78,9 +98,7 @@ std::vector<std::string> remove_leftovers(const fs::path& output_dir) {
     if (is_leftover(entry)) leftovers.push_back(entry.path());
   std::vector<std::string> names;
   for (const fs::path& path : leftovers) {
-    std::error_code fault;
-    fs::remove_all(path, fault);
-    if (fault) throw Error(cat("cannot remove ", path.string(), ": ", fault.message()));
+    remove_folder(path);
     names.push_back(path.filename());
   }
   std::sort(names.begin(), names.end());

@@ -1,127 +1,18 @@
 // Opens committed checkpoints; called to resume, to convert and to inspect.
-#include <ATen/ATen.h>
-
-#include <algorithm>
 #include <map>
 
-#include "box_copy.hpp"
-#include "coverage.hpp"
 #include "crc32c.hpp"
-#include "dtype.hpp"
+#include "group_source.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
-#include "rank_file.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
-using parallel::Box;
 
 constexpr int64_t kMaxManifest = int64_t{1} << 30;
 constexpr int64_t kMaxDeck = 64 << 20;
-constexpr size_t kMaxOpenFiles = 64;
-
-/// Rank files by index, opened and checked at their first use.
-class FileCache {
- public:
-  FileCache(fs::path folder, const std::vector<RankFile>& files)
-      : folder_(std::move(folder)), files_(files) {}
-
-  const OpenRankFile& open(size_t index) {
-    const auto found = open_.find(index);
-    if (found != open_.end()) return found->second;
-    if (open_.size() >= kMaxOpenFiles) open_.clear();
-    return open_.try_emplace(index, folder_, files_[index]).first->second;
-  }
-
- private:
-  fs::path folder_;
-  const std::vector<RankFile>& files_;
-  std::map<size_t, OpenRankFile> open_;
-};
-
-/// One group: each tensor with all the boxes stored of it.
-class GroupSource : public TensorSource {
- public:
-  GroupSource(std::string name, std::string folder, FileCache& files)
-      : name_(std::move(name)), folder_(std::move(folder)), files_(files) {}
-
-  /// Called for every box of the group before the first read.
-  void add(size_t file, const StoredBox& stored) {
-    auto& tensor = stored_[stored.box.tensor];
-    if (tensor.empty()) {
-      infos_[stored.box.tensor] = {stored.box.tensor, stored.box.full, stored.dtype};
-    } else if (tensor[0].stored->box.full != stored.box.full ||
-               tensor[0].stored->dtype != stored.dtype) {
-      throw UserError(cat(folder_, ": tensor \"", stored.box.tensor, "\" of group ",
-                          name_, " has more than one shape or dtype"));
-    }
-    tensor.push_back({file, &stored});
-  }
-  void finish() {
-    for (const auto& [name, info] : infos_) tensors_.push_back(info);
-  }
-
-  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
-
-  const TensorInfo* find(const std::string& name) const override {
-    const auto found = infos_.find(name);
-    return found == infos_.end() ? nullptr : &found->second;
-  }
-
-  at::Tensor read(const Box& box) const override {
-    const TensorInfo* info = find(box.tensor);
-    if (!info)
-      throw UserError(cat(folder_, ": no tensor \"", box.tensor, "\" in group ", name_));
-    if (box.full != info->shape || !is_inside(box))
-      throw UserError(cat(folder_, ": tensor \"", box.tensor, "\" has shape [",
-                          join(info->shape, ", "), "], not [", join(box.full, ", "),
-                          "] as needed for ", parallel::to_string(box)),
-                      "the checkpoint must be of the same model");
-    const auto options = at::TensorOptions().dtype(info->dtype).device(at::kCPU);
-    at::Tensor out = at::empty(box.extent, options);
-    assemble(box, out.data_ptr());
-    return out;
-  }
-
- private:
-  struct Piece {
-    size_t file;
-    const StoredBox* stored;
-  };
-
-  /// Reads each element once, although replicas may store it several times.
-  void assemble(const Box& box, void* out) const {
-    std::vector<Box> missing = uncovered(box, {});
-    for (const Piece& piece : stored_.at(box.tensor)) {
-      if (missing.empty()) break;
-      bool needed = false;
-      for (const Box& rest : missing) {
-        const auto part = parallel::intersect(rest, piece.stored->box);
-        if (!part) continue;
-        files_.open(piece.file).read(*piece.stored, *part, box, out);
-        needed = true;
-      }
-      if (!needed) continue;
-      std::vector<Box> next;
-      for (const Box& rest : missing)
-        for (Box& part : uncovered(rest, {piece.stored->box}))
-          next.push_back(std::move(part));
-      missing = std::move(next);
-    }
-    if (!missing.empty())
-      throw UserError(cat(folder_, ": ", parallel::to_string(missing.front()),
-                          " of group ", name_, " is in none of the rank files"));
-  }
-
-  std::string name_;
-  std::string folder_;
-  FileCache& files_;
-  std::map<std::string, std::vector<Piece>> stored_;
-  std::map<std::string, TensorInfo> infos_;
-  std::vector<TensorInfo> tensors_;
-};
 
 Manifest load_manifest(const fs::path& folder) {
   const fs::path path = folder / kManifestFile;

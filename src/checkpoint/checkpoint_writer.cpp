@@ -136,7 +136,10 @@ CheckpointWriter::CheckpointWriter(const std::filesystem::path& output_dir, int6
 }
 
 CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
-CheckpointWriter::~CheckpointWriter() = default;
+CheckpointWriter::~CheckpointWriter() {
+  const h5::Quiet quiet;  // closing fails once more after a failed write
+  state_.reset();
+}
 
 void CheckpointWriter::write(const std::vector<NamedPiece>& pieces) {
   const h5::Quiet quiet;

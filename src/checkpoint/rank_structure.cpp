@@ -9,34 +9,35 @@
 namespace mtrain::checkpoint {
 namespace {
 
+struct Link {
+  std::string name;
+  H5L_type_t type;
+};
+
+herr_t add_link(hid_t, const char* name, const H5L_info_t* info, void* links) {
+  static_cast<std::vector<Link>*>(links)->push_back({name, info->type});
+  return 0;
+}
+
 /// Names of all links of a group; only hard links to objects of the kind wanted are
 /// accepted.
 std::vector<std::string> links_of(hid_t group, H5O_type_t wanted) {
-  H5G_info_t info;
-  h5::checked(H5Gget_info(group, &info), "read a group");
+  std::vector<Link> links;
+  h5::checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, add_link, &links),
+              "list a group");
   std::vector<std::string> names;
-  for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t length =
-        h5::checked(H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr,
-                                       0, H5P_DEFAULT),
-                    "read a link's name");
-    std::string name(static_cast<size_t>(length) + 1, '\0');
-    H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(),
-                       name.size(), H5P_DEFAULT);
-    name.pop_back();
-    H5L_info_t link;
-    h5::checked(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT),
-                cat("read link ", name));
+  for (Link& link : links) {
     if (link.type != H5L_TYPE_HARD)
       throw Error(
-          cat("\"", name, "\" is a soft or external link, which is not followed"));
+          cat("\"", link.name, "\" is a soft or external link, which is not followed"));
     H5O_info_t object;
-    h5::checked(H5Oget_info_by_name1(group, name.c_str(), &object, H5P_DEFAULT),
-                cat("read object ", name));
+    h5::checked(H5Oget_info_by_name2(group, link.name.c_str(), &object, H5O_INFO_BASIC,
+                                     H5P_DEFAULT),
+                cat("read object ", link.name));
     if (object.type != wanted)
-      throw Error(cat("\"", name, "\" is not a ",
+      throw Error(cat("\"", link.name, "\" is not a ",
                       wanted == H5O_TYPE_GROUP ? "group" : "dataset"));
-    names.push_back(std::move(name));
+    names.push_back(std::move(link.name));
   }
   return names;
 }

@@ -125,6 +125,12 @@ std::vector<std::filesystem::path> list_checkpoints(
 std::optional<std::filesystem::path> newest_checkpoint(
     const std::filesystem::path& output_dir);
 
+/// Removes all checkpoints of OUTPUT_DIR but the newest `keep` (at least 1); returns
+/// their names. Each is renamed to a temporary name first, so an interrupted removal
+/// leaves no half checkpoint. Call it only after the newest one verified.
+std::vector<std::string> prune_checkpoints(const std::filesystem::path& output_dir,
+                                           int keep);
+
 /// Removes what interrupted saves left in OUTPUT_DIR (checkpoint-STEP.tmp,
 /// *.safetensors.tmp, model.safetensors.index.json.tmp); returns the names.
 std::vector<std::string> remove_leftovers(const std::filesystem::path& output_dir);
