@@ -98,19 +98,16 @@ std::vector<Flag> flags_of(Purpose program) {
       {"version", "", "print the version"},
   };
   if (program == Purpose::kPrepare) {
-    flags.push_back({"show", "N", "print record N as a table and write nothing"});
-  } else {
-    flags.push_back({"check", "",
-                     "read and check everything, print the resolved deck and "
-                     "the plan, and end; runs as a single process without GPU"});
-    flags.push_back({"world-size", "N", "number of ranks --check plans for"});
+    flags.push_back({"show", "N", "print record N of the store as a table"});
+    return flags;
   }
+  flags.push_back({"check", "",
+                   "read and check everything, print the resolved deck and the plan, and "
+                   "end; runs as a single process without GPU"});
+  flags.push_back({"world-size", "N", "number of ranks --check plans for"});
   flags.push_back({"dump-deck", "",
-                   "print the resolved deck with the origin of every value, "
-                   "and end"});
-  if (program == Purpose::kTrain) {
-    flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});
-  }
+                   "print the resolved deck with the origin of every value, and end"});
+  flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});
   return flags;
 }
 

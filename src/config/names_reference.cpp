@@ -109,6 +109,12 @@ void add_method_names(std::vector<NameGroup>& groups) {
       {kRefused, "use_dft_loss use_asft_loss use_eaft_loss", "",
        "next-token cross-entropy is the only loss of stages pt and sft"},
       {kRefused, "compute_accuracy early_stopping_steps", "", "remove it"},
+  };
+  groups.insert(groups.end(), methods.begin(), methods.end());
+}
+
+void add_tool_names(std::vector<NameGroup>& groups) {
+  const std::vector<NameGroup> tools = {
       {kRefused, "use_hyper_parallel use_megatron_bridge", "",
        "write tensor_model_parallel_size and the other keys of [parallel]"},
       {kNoEffect, "hyper_parallel_args hyper_parallel_cp_size megatron_bridge_args", "",
@@ -134,7 +140,7 @@ void add_method_names(std::vector<NameGroup>& groups) {
       {kNoEffect, "fp8_backend fp8_enable_fsdp_float8_all_gather", "",
        "it concerns fp8 only, which is not supported"},
   };
-  groups.insert(groups.end(), methods.begin(), methods.end());
+  groups.insert(groups.end(), tools.begin(), tools.end());
 }
 
 }  // namespace
@@ -143,6 +149,7 @@ void add_reference_names(std::vector<NameGroup>& groups) {
   add_model_names(groups);
   add_data_names(groups);
   add_method_names(groups);
+  add_tool_names(groups);
 }
 
 }  // namespace mtrain::config

@@ -35,6 +35,7 @@ const std::vector<NotBuilt>& not_built() {
       {"train_on_prompt", "true", "training on prompts"},
       {"mask_history", "true", "masking of earlier answers"},
       {"mix_strategy", "!= concat", "interleaving of datasets"},
+      {"val_size", "> 0", "taking evaluation samples from the dataset"},
       {"tool_format", "*", "a choice of tool formats"},
       {"recompute_modules", "moe moe_act", "training of mixture-of-experts models"},
       {"compat", "mca", "the reference's batch order and averaging"},

@@ -10,26 +10,29 @@ namespace {
 
 const char* const kIntroduction = R"(# The deck
 
-<!-- Written by `mtrain --dump-reference > docs/deck.md`; edit src/config/keys_*.cpp instead. -->
+<!-- Written by `mtrain --dump-reference > docs/deck.md`: edit src/config/ instead. -->
 
 A deck says everything about a run. It is an INI file:
 
 ```
 [train]                      # a section
-stage = sft                  # key = value; a comment reaches from # to the end of the line
+stage = sft                  # key = value; a comment reaches from # to the line's end
 ```
 
-or a flat YAML file (`.yaml`, `.yml`, or by content) with the same keys and no sections, as
-LLaMA-Factory has them. `key=value` or `section.key=value` on the command line wins over the deck.
+or a flat YAML file (`.yaml`, `.yml`, or by content) with the same keys and no sections,
+as LLaMA-Factory has them. `key=value` or `section.key=value` on the command line wins
+over the deck.
 
-* Numbers are strict: `3x` and, for whole numbers, `3.5` are refused. Booleans: `true false yes no
-  on off 1 0`. Lists: items separated by commas, or a YAML or JSON list.
-* `null` (or `~`) leaves a key at its default. A text that INI would spoil (with `#`, a line break,
-  outer blanks) is written as a JSON string: `default_system = "Answer in one line.\n"`.
-* No key is silently ignored: an unknown one is an error with the nearest known one, one without
-  effect is a warning, and all faults of a deck are reported at once.
-* `mtrain DECK --dump-deck` prints every key with its value and where it came from; that text is a
-  deck again.
+* Numbers are strict: `3x` and, for whole numbers, `3.5` are refused. Booleans: `true`,
+  `false`, `yes`, `no`, `on`, `off`, `1`, `0`. Lists: items separated by commas, or a YAML
+  or JSON list.
+* `null` (or `~`) leaves a key at its default. A text that INI would spoil (with `#`, a
+  line break, outer blanks) is written as a JSON string, `#` as `\u0023`:
+  `default_system = "Answer in one line.\n"`.
+* No key is silently ignored: an unknown one is an error with the nearest known one, one
+  without effect is a warning, and all faults of a deck are reported at once.
+* `mtrain DECK --dump-deck` prints every key with its value and where it came from; that
+  text is a deck again.
 )";
 
 /// Text for a table cell.

@@ -122,7 +122,7 @@ void check_evaluation(Checker& checker) {
   if (deck.train.do_eval && !has_data && data.tokenized_path.empty()) {
     checker.fault({"do_eval", "val_size", "eval_dataset"},
                   "do_eval = true, but there is nothing to evaluate on",
-                  "write val_size = 0.1 or eval_dataset = NAME");
+                  "write eval_dataset = NAME");
   }
   if (!deck.train.do_eval) {
     const std::string reason = "do_eval = false";

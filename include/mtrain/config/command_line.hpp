@@ -17,7 +17,7 @@ struct CommandLine {
   bool dump_deck = false;
   bool dump_reference = false;    ///< print docs/deck.md (mtrain only, not in --help)
   std::optional<int> world_size;  ///< only with check
-  std::optional<int64_t> show;    ///< mprep: print this record and write nothing
+  std::optional<int64_t> show;    ///< mprep: print this record
   std::string deck;               ///< path; empty when only flags were given
   std::vector<std::string> overrides;
 };

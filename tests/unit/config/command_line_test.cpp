@@ -47,6 +47,7 @@ BOOST_AUTO_TEST_CASE(each_program_has_its_flags) {
   BOOST_TEST(command_line({"d", "--show", "3"}, Purpose::kPrepare).show.value() == 3);
   CHECK_HAS(command_fault({"d", "--show", "3"}), "--show is unknown");
   CHECK_HAS(command_fault({"d", "--check"}, Purpose::kPrepare), "--check is unknown");
+  CHECK_HAS(command_fault({"d", "--dump-deck"}, Purpose::kPrepare), "--dump-deck");
 }
 
 BOOST_AUTO_TEST_CASE(unknown_flags_get_hints) {

@@ -80,7 +80,7 @@ BOOST_AUTO_TEST_CASE(aliases_mean_keys) {
   BOOST_TEST(deck("optim: adamw_torch\n").optimizer.optim == "adamw");
   BOOST_TEST(deck("optimizer: adam\n").optimizer.optim == "adamw");
   BOOST_TEST(deck("save_strategy: \"no\"\n").checkpoint.save_steps == 0);
-  BOOST_TEST(deck("eval_strategy: steps\nval_size: 0.1\n").train.do_eval);
+  BOOST_TEST(deck("eval_strategy: steps\n").train.do_eval);
   BOOST_TEST(deck("warmup_steps: 0.1\n").optimizer.warmup_ratio == 0.1);
   BOOST_TEST(deck("bf16: true\n").model.dtype == "bfloat16");
   BOOST_TEST(warns(parse_yaml("bf16: false\n"), {"run.yaml:1", "float32"}));

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(evaluation_data_come_from_one_place) {
             "val_size = 0.1", "remove eval_dataset");
   CHECK_HAS(fault_in("val_size = 1.5\n"), "run.ini:1", "neither a share", "write 2");
   CHECK_HAS(bare_fault("do_eval = true\ndataset = a\n"), "run.ini:1: do_eval = true",
-            "val_size = 0.1");
+            "eval_dataset = NAME");
 }
 
 BOOST_AUTO_TEST_CASE(stages_are_needed_for_stage_keys) {
