@@ -1,18 +1,38 @@
-// Owns the matrix products of a linear layer, through ATen on every device. Called by nn.
+// Owns the matrix products of a linear layer: own loops for fp32 results on the CPU, ATen
+// for the rest. Called by nn.
 #include "mtrain/kernels/linear.hpp"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
-#include <algorithm>
-
 #include "checks.hpp"
+#include "cpu/matmul.hpp"
 
 namespace mtrain::kernels {
 namespace {
 
-/// Rows of a bf16 weight gradient turned to fp32 at a time: bounds the copies' memory.
-constexpr int64_t kRowChunk = 2048;
+using c10::BFloat16;
+
+/// Whether the own product reads x: a matrix on the CPU with dense rows.
+bool suits(const at::Tensor& x, at::ScalarType dtype) {
+  return x.is_cpu() && x.scalar_type() == dtype && x.dim() == 2 && x.stride(1) == 1;
+}
+
+template <class T>
+cpu::Strided<T> plain(const at::Tensor& x) {
+  return {x.const_data_ptr<T>(), x.stride(0), 1};
+}
+
+template <class T>
+cpu::Strided<T> transposed(const at::Tensor& x) {
+  return {x.const_data_ptr<T>(), 1, x.stride(0)};
+}
+
+template <class T>
+void accumulate(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x) {
+  cpu::matmul(grad.size(0), grad.size(1), x.size(0), transposed<T>(dy), plain<T>(x),
+              grad.mutable_data_ptr<float>(), grad.stride(0), true);
+}
 
 }  // namespace
 
@@ -26,24 +46,38 @@ void linear_forward_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& we
   MT_CHECK(y.size(0) == x.size(0) && y.size(1) == weight.size(0) &&
                x.size(1) == weight.size(1),
            "linear: ", y.sizes(), " = ", x.sizes(), " * ", weight.sizes(), "^T");
-  at::mm_out(y, x, weight.t());
+  if (suits(x, at::kFloat) && suits(weight, at::kFloat) && suits(y, at::kFloat))
+    cpu::matmul(y.size(0), y.size(1), x.size(1), plain<float>(x),
+                transposed<float>(weight), y.mutable_data_ptr<float>(), y.stride(0),
+                false);
+  else
+    at::mm_out(y, x, weight.t());
 }
 
 at::Tensor linear_backward_input(const at::Tensor& dy, const at::Tensor& weight) {
-  return at::mm(dy, weight);
+  MT_CHECK(dy.size(1) == weight.size(0), "linear: dx = ", dy.sizes(), " * ",
+           weight.sizes());
+  if (!suits(dy, at::kFloat) || !suits(weight, at::kFloat)) return at::mm(dy, weight);
+  at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
+  cpu::matmul(dx.size(0), dx.size(1), dy.size(1), plain<float>(dy), plain<float>(weight),
+              dx.mutable_data_ptr<float>(), dx.stride(0), false);
+  return dx;
 }
 
 void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
                             const at::Tensor& x) {
   MT_CHECK(grad_fp32.scalar_type() == at::kFloat, "linear: gradient is ",
            grad_fp32.scalar_type());
-  const int64_t tokens = x.size(0);
-  const int64_t chunk = x.scalar_type() == at::kFloat ? tokens : kRowChunk;
-  for (int64_t t = 0; t < tokens; t += chunk) {
-    const int64_t count = std::min(chunk, tokens - t);
-    grad_fp32.addmm_(dy.narrow(0, t, count).to(at::kFloat).t(),
-                     x.narrow(0, t, count).to(at::kFloat));
-  }
+  MT_CHECK(dy.size(0) == x.size(0) && grad_fp32.size(0) == dy.size(1) &&
+               grad_fp32.size(1) == x.size(1),
+           "linear: ", grad_fp32.sizes(), " += ", dy.sizes(), "^T * ", x.sizes());
+  const bool rows = suits(grad_fp32, at::kFloat);
+  if (rows && suits(dy, at::kFloat) && suits(x, at::kFloat))
+    accumulate<float>(grad_fp32, dy, x);
+  else if (rows && suits(dy, at::kBFloat16) && suits(x, at::kBFloat16))
+    accumulate<BFloat16>(grad_fp32, dy, x);
+  else
+    grad_fp32.addmm_(dy.to(at::kFloat).t(), x.to(at::kFloat));
 }
 
 }  // namespace mtrain::kernels

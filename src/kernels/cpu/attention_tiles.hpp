@@ -9,11 +9,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "loops.hpp"
 #include "mtrain/kernels/attention.hpp"
 #include "product.hpp"
+#include "scratch.hpp"
 #include "simd.hpp"
 
 namespace mtrain::kernels::cpu {
@@ -66,22 +68,6 @@ void over_key_heads(const Documents& documents, const at::Tensor& q_TND,
     }
   });
 }
-
-/// An aligned fp32 array that keeps its memory from task to task.
-class Scratch {
- public:
-  /// At least `count` floats, on a cache line; contents undefined.
-  float* need(int64_t count) {
-    if (static_cast<int64_t>(memory_.size()) < count + kLine)
-      memory_.resize(count + kLine);
-    const auto address = reinterpret_cast<uintptr_t>(memory_.data());
-    return memory_.data() + (kLine - address / sizeof(float) % kLine) % kLine;
-  }
-
- private:
-  static constexpr int64_t kLine = 16;
-  std::vector<float> memory_;
-};
 
 /// to[i][0..D) <- rows [begin, begin + count) times `factor`, zeros to the padded sizes.
 template <class T>

@@ -1,4 +1,5 @@
-// Owns the register-tiled small matrix product. Called by cpu/attention.cpp.
+// Owns the register-tiled small matrix product. Called by the loops of
+// attention and by matmul.cpp.
 #include "product.hpp"
 
 #include "simd.hpp"
@@ -46,9 +47,20 @@ MT_INLINE void tile(const Product& p, int64_t row, int64_t column) {
 template <int kBytes, int kRows, int kVectors>
 MT_INLINE void columns_of_tiles(const Product& p, int64_t& column) {
   constexpr int64_t kWidth = kVectors * Vector<kBytes>::kLanes;
-  for (; column + kWidth <= p.columns; column += kWidth)
-    for (int64_t row = 0; row < p.rows; row += kRows)
+  for (; column + kWidth <= p.columns; column += kWidth) {
+    int64_t row = 0;
+    for (; row + kRows <= p.rows; row += kRows)
       tile<kBytes, kRows, kVectors>(p, row, column);
+    if (kRows > 4 && p.rows - row >= 4) {
+      tile<kBytes, 4, kVectors>(p, row, column);
+      row += 4;
+    }
+    if (p.rows - row >= 2) {
+      tile<kBytes, 2, kVectors>(p, row, column);
+      row += 2;
+    }
+    if (row < p.rows) tile<kBytes, 1, kVectors>(p, row, column);
+  }
 }
 
 __attribute__((target("arch=x86-64-v4"))) void multiply_avx512(const Product& p) {

@@ -5,7 +5,8 @@
 
 namespace mtrain::kernels::cpu {
 
-/// What rows and columns of a product are multiples of; callers pad their scratch.
+/// Columns of a product are a multiple of kColumnUnit; rows are fastest in multiples of
+/// kRowUnit.
 constexpr int64_t kRowUnit = 8;
 constexpr int64_t kColumnUnit = 16;
 

@@ -1,0 +1,266 @@
+// Times every operator of `kernels` on the CPU: bytes per second beside a copy measured
+// in the same run, or floating-point operations per second, and the kernels of one small
+// step.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string>
+
+#include "mtrain/kernels/activation.hpp"
+#include "mtrain/kernels/attention.hpp"
+#include "mtrain/kernels/cross_entropy.hpp"
+#include "mtrain/kernels/embedding.hpp"
+#include "mtrain/kernels/linear.hpp"
+#include "mtrain/kernels/norm.hpp"
+#include "mtrain/kernels/optimizer.hpp"
+#include "mtrain/kernels/rope.hpp"
+
+namespace {
+
+using namespace mtrain::kernels;
+
+/// Processor time of this thread, in seconds: other programs may share the machine.
+double now() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// Seconds of one call: the fastest of many.
+template <class F>
+double fastest(const F& f) {
+  f();
+  double best = 1e30, spent = 0;
+  while (spent < 0.25) {
+    const double start = now();
+    f();
+    const double seconds = now() - start;
+    best = std::min(best, seconds);
+    spent += seconds;
+  }
+  return best;
+}
+
+double copy_rate = 0;
+
+/// `bytes` is what an ideal implementation must move.
+template <class F>
+void memory_bound(const std::string& name, double bytes, const F& f) {
+  const double seconds = fastest(f);
+  const double rate = bytes / seconds / 1e9;
+  std::printf("  %-28s %10.1f us %8.1f GB/s  %4.0f %% of copy\n", name.c_str(),
+              seconds * 1e6, rate, 100 * rate / copy_rate);
+}
+
+template <class F>
+double compute_bound(const std::string& name, double operations, const F& f) {
+  const double seconds = fastest(f);
+  std::printf("  %-28s %10.1f us %8.1f GFLOP/s\n", name.c_str(), seconds * 1e6,
+              operations / seconds / 1e9);
+  return seconds;
+}
+
+/// A copy of 256 MiB: read and write counted.
+void bench_copy() {
+  const size_t bytes = size_t{256} << 20;
+  const at::Tensor from = at::ones({static_cast<int64_t>(bytes)}, at::kByte);
+  at::Tensor to = at::zeros_like(from);
+  const double seconds =
+      fastest([&] { std::memcpy(to.mutable_data_ptr(), from.const_data_ptr(), bytes); });
+  copy_rate = 2 * static_cast<double>(bytes) / seconds / 1e9;
+  std::printf("memcpy: %.1f GB/s (read + write)\n", copy_rate);
+}
+
+void bench_rows(at::ScalarType dtype) {
+  const int64_t tokens = 8192, hidden = 2048;
+  const auto make = [&](int64_t width) { return at::randn({tokens, width}).to(dtype); };
+  const double row = static_cast<double>(tokens) * hidden * (dtype == at::kFloat ? 4 : 2);
+  const at::Tensor x = make(hidden), dy = make(hidden),
+                   weight = at::ones({hidden}, dtype);
+  at::Tensor dweight = at::zeros({hidden});
+  const RmsNorm norm = rms_norm_forward(x, weight, 1e-6);
+  memory_bound("rms_norm forward", 2 * row, [&] { rms_norm_forward(x, weight, 1e-6); });
+  memory_bound("add_rms_norm forward", 4 * row,
+               [&] { add_rms_norm_forward(x, dy, weight, 1e-6); });
+  memory_bound("rms_norm backward", 4 * row,
+               [&] { rms_norm_backward(dy, x, weight, norm.rstd_T, dy, dweight); });
+  const at::Tensor gate_up = make(2 * hidden);
+  memory_bound("swiglu forward", 3 * row, [&] { swiglu_forward(gate_up); });
+  memory_bound("swiglu backward", 5 * row, [&] { swiglu_backward(dy, gate_up); });
+
+  const QkvShape shape{8, 4, 128};
+  const RopeTable table = rope_table(at::arange(tokens), 128, 1e6);
+  const at::Tensor head_weight = at::ones({128}, dtype);
+  at::Tensor dq_weight = at::zeros({128}), dk_weight = at::zeros({128});
+  const QkNormRope qk =
+      qk_norm_rope_forward(x, head_weight, head_weight, table, shape, 1e-6);
+  memory_bound("qk_norm_rope forward", 1.5 * row, [&] {
+    qk_norm_rope_forward(x, head_weight, head_weight, table, shape, 1e-6);
+  });
+  memory_bound("qk_norm_rope backward", 2.75 * row, [&] {
+    qk_norm_rope_backward(qk.q_TND, qk.k_TKD, qk.k_TKD, x, head_weight, head_weight,
+                          qk.rstd_TNK, table, shape, dq_weight, dk_weight);
+  });
+}
+
+void bench_vocabulary(at::ScalarType dtype) {
+  const int64_t tokens = 512, vocab = 151936;
+  at::Tensor logits = at::randn({tokens, vocab}).to(dtype);
+  const double size = static_cast<double>(logits.numel()) * logits.element_size();
+  const at::Tensor targets = at::randint(0, vocab, {tokens}, at::kLong);
+  const at::Tensor weight = at::ones({tokens}), lse = at::full({tokens}, 12.0f);
+  memory_bound("cross_entropy statistics", size, [&] {
+    cross_entropy_statistics(logits, targets, {0, vocab});
+  });
+  memory_bound("cross_entropy backward", 2 * size, [&] {
+    cross_entropy_backward_(logits, lse, targets, weight, {0, vocab});
+  });
+  const int64_t rows = 16384, hidden = 1024;
+  const at::Tensor table = at::randn({rows, hidden}).to(dtype);
+  const at::Tensor ids = at::randperm(rows, at::kLong);
+  at::Tensor grad = at::zeros({rows, hidden});
+  const double moved = static_cast<double>(table.numel()) * table.element_size();
+  memory_bound("embedding forward", 2 * moved, [&] { embedding_forward(table, ids, 0); });
+  memory_bound("embedding backward", moved + 8.0 * static_cast<double>(table.numel()),
+               [&] { embedding_backward(grad, table, ids, 0); });
+}
+
+void bench_optimizer() {
+  const int64_t count = 1 << 24;
+  const AdamW options{1e-3, 0.9, 0.95, 1e-8, 0.1, 10, 1.0};
+  at::Tensor master = at::randn({count}), m = at::zeros({count}), v = at::zeros({count});
+  at::Tensor weight = master.to(at::kBFloat16);
+  const at::Tensor grad = at::randn({count});
+  const double elements = static_cast<double>(count);
+  memory_bound("adamw, fp32 weight", 28 * elements, [&] {
+    adamw_update(options, master, m, v, grad, master, {{0, count, true}});
+  });
+  memory_bound("adamw, bf16 weight", 30 * elements, [&] {
+    adamw_update(options, master, m, v, grad, weight, {{0, count, true}});
+  });
+  memory_bound("sum_of_squares", 4 * elements, [&] { sum_of_squares(grad); });
+}
+
+double bench_linear(int64_t tokens, int64_t in, int64_t out, at::ScalarType dtype) {
+  const at::Tensor x = at::randn({tokens, in}).to(dtype),
+                   dy = at::randn({tokens, out}).to(dtype);
+  const at::Tensor weight = at::randn({out, in}).to(dtype);
+  at::Tensor y = at::empty({tokens, out}, dtype), grad = at::zeros({out, in});
+  const double operations = 2.0 * static_cast<double>(tokens * in * out);
+  const std::string name = "linear " + std::to_string(tokens) + "x" + std::to_string(in) +
+                           "x" + std::to_string(out);
+  return compute_bound(name, operations, [&] { linear_forward_out(y, x, weight); }) +
+         compute_bound("  backward input", operations,
+                       [&] { linear_backward_input(dy, weight); }) +
+         compute_bound("  backward weight", operations,
+                       [&] { linear_backward_weight(grad, dy, x); });
+}
+
+double bench_attention(const Documents& documents, const QkvShape& s,
+                       at::ScalarType dtype) {
+  const int64_t tokens = documents.offsets.back();
+  const auto make = [&](int64_t heads) {
+    return at::randn({tokens, heads, s.head_dim}).to(dtype);
+  };
+  const at::Tensor q = make(s.query_heads), dout = make(s.query_heads);
+  const at::Tensor k = make(s.kv_heads), v = make(s.kv_heads);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(s.head_dim));
+  double pairs = 0;
+  for (size_t d = 1; d < documents.offsets.size(); ++d) {
+    const auto length =
+        static_cast<double>(documents.offsets[d] - documents.offsets[d - 1]);
+    pairs += length * (length + 1) / 2;
+  }
+  const double operations = 4 * pairs * static_cast<double>(s.query_heads * s.head_dim);
+  const Attention out = attention_forward(q, k, v, documents, scale);
+  const std::string name = std::to_string(documents.offsets.size() - 1) + " docs of " +
+                           std::to_string(documents.longest()) + ", D " +
+                           std::to_string(s.head_dim);
+  return compute_bound("attention " + name, operations,
+                       [&] { attention_forward(q, k, v, documents, scale); }) +
+         compute_bound("  backward", 2.5 * operations,
+                       [&] { attention_backward(dout, q, k, v, out, documents, scale); });
+}
+
+/// Seconds of all kernels of one step of a 4-layer model of hidden size 64 on 8 x 32
+/// tokens.
+void bench_small_step() {
+  std::printf(
+      "small step, fp32 (4 layers, hidden 64, 4 + 2 heads of 32, ffn 160, V 512):\n");
+  const int64_t tokens = 256, layers = 4;
+  Documents documents{{0}};
+  for (int64_t d = 1; d <= 8; ++d) documents.offsets.push_back(32 * d);
+  double products = 0;
+  for (const auto& [in, out] : {std::pair{64, 256}, {128, 64}, {64, 320}, {160, 64}})
+    products += static_cast<double>(layers) * bench_linear(tokens, in, out, at::kFloat);
+  products += bench_linear(tokens, 64, 512, at::kFloat);
+  const QkvShape shape{4, 2, 32};
+  const double attention =
+      static_cast<double>(layers) * bench_attention(documents, shape, at::kFloat);
+
+  const at::Tensor x = at::randn({tokens, 64}), weight = at::ones({64});
+  const at::Tensor qkv = at::randn({tokens, 256}), head_weight = at::ones({32});
+  const at::Tensor gate_up = at::randn({tokens, 320}), dy = at::randn({tokens, 160});
+  const at::Tensor ids = at::randint(0, 512, {tokens}, at::kLong),
+                   table = at::randn({512, 64});
+  at::Tensor dweight = at::zeros({64}), dq = at::zeros({32}), dk = at::zeros({32});
+  at::Tensor logits = at::randn({tokens, 512}), grad = at::zeros({512, 64});
+  const RopeTable rope = rope_table(at::arange(tokens), 32, 1e4);
+  const at::Tensor row_weight = at::ones({tokens});
+  const double rows = fastest([&] {
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      for (int64_t half = 0; half < 2; ++half) {
+        const AddRmsNorm norm = add_rms_norm_forward(x, x, weight, 1e-6);
+        rms_norm_backward(x, x, weight, norm.rstd_T, x, dweight);
+      }
+      const QkNormRope qk =
+          qk_norm_rope_forward(qkv, head_weight, head_weight, rope, shape, 1e-6);
+      qk_norm_rope_backward(qk.q_TND, qk.k_TKD, qk.k_TKD, qkv, head_weight, head_weight,
+                            qk.rstd_TNK, rope, shape, dq, dk);
+      swiglu_forward(gate_up);
+      swiglu_backward(dy, gate_up);
+    }
+    embedding_forward(table, ids, 0);
+    const RowStatistics loss = cross_entropy_statistics(logits, ids, {0, 512});
+    cross_entropy_backward_(logits, loss.max_T, ids, row_weight, {0, 512});
+    embedding_backward(grad, x, ids, 0);
+  });
+  const int64_t count = 4 * (64 * 256 + 128 * 64 + 64 * 320 + 160 * 64) + 512 * 64;
+  at::Tensor p = at::randn({count}), m = at::zeros({count}), v = at::zeros({count});
+  const double adamw = fastest([&] {
+    adamw_update({1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 1.0}, p, m, v, p, p, {{0, count, true}});
+  });
+  std::printf(
+      "  sum: products %.2f ms, attention %.2f, rows %.2f, AdamW %.2f, all %.2f ms\n",
+      1e3 * products, 1e3 * attention, 1e3 * rows, 1e3 * adamw,
+      1e3 * (products + attention + rows + adamw));
+}
+
+}  // namespace
+
+int main() {
+  // Keep freed memory: what is timed are the loops, not the kernel handing out fresh
+  // pages.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  at::set_num_threads(1);
+  bench_copy();
+  for (at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    std::printf("%s\n", c10::toString(dtype));
+    bench_rows(dtype);
+    bench_vocabulary(dtype);
+    bench_linear(2048, 1024, 3072, dtype);
+    bench_linear(256, 64, 320, dtype);
+    bench_attention({{0, 4096}}, {4, 2, 128}, dtype);
+    bench_attention({{0, 32, 64, 96, 128, 160, 192, 224, 256}}, {4, 2, 32}, dtype);
+  }
+  bench_optimizer();
+  bench_small_step();
+  return 0;
+}
