@@ -17,9 +17,7 @@ class MpiWork : public Work {
  public:
   MpiWork(std::string operation, std::vector<at::Tensor> keep)
       : operation_(std::move(operation)), keep_(std::move(keep)) {}
-  ~MpiWork() override {
-    if (request != MPI_REQUEST_NULL) MPI_Wait(&request, MPI_STATUS_IGNORE);
-  }
+  ~MpiWork() override { complete(); }
   void wait() override {
     check_mpi(MPI_Wait(&request, MPI_STATUS_IGNORE), operation_);
     if (copy_to.defined()) copy_to.copy_(copy_from);
@@ -35,6 +33,11 @@ class MpiWork : public Work {
 
   MPI_Request request = MPI_REQUEST_NULL;
   at::Tensor copy_to, copy_from;
+
+ protected:
+  void complete() {
+    if (request != MPI_REQUEST_NULL) MPI_Wait(&request, MPI_STATUS_IGNORE);
+  }
 
  private:
   std::string operation_;
@@ -192,7 +195,7 @@ Pending MpiCommunicator::start_all_to_all(at::Tensor in,
                                           const std::vector<int64_t>& out_rows) {
   require_usable(in);
   require_usable(out);
-  const int64_t row = in.dim() > 1 ? in[0].numel() : 1;
+  const int64_t row = c10::multiply_integers(in.sizes().slice(1));
   struct Layout {
     std::vector<int> counts, offsets;
   };
@@ -206,9 +209,11 @@ Pending MpiCommunicator::start_all_to_all(at::Tensor in,
     }
     return result;
   };
-  // MPI reads the counts until completion, so the work object has to keep them.
+  // MPI reads the counts until completion, so the work object has to keep them, and to
+  // wait before they go.
   struct AllToAll : MpiWork {
     using MpiWork::MpiWork;
+    ~AllToAll() override { complete(); }
     Layout send, receive;
   };
   auto work =

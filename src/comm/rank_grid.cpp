@@ -7,7 +7,7 @@ namespace mtrain::comm {
 namespace {
 
 void require_divides(int divisor, int value, const std::string& what) {
-  if (divisor >= 1 && value % divisor == 0) return;
+  if (value % divisor == 0) return;
   throw UserError(cat(what, " = ", divisor, " does not divide ", value));
 }
 
@@ -38,6 +38,11 @@ std::string to_string(Axis axis) {
 }
 
 RankGrid::RankGrid(const GridSizes& sizes) : sizes_(sizes) {
+  for (const int size : {sizes.tensor, sizes.context, sizes.expert, sizes.expert_tensor,
+                         sizes.pipeline, sizes.world}) {
+    if (size < 1)
+      throw UserError(cat("a parallel size is ", size, ", at least 1 is needed"));
+  }
   const int model = sizes.tensor * sizes.context * sizes.pipeline;
   require_divides(model, sizes.world, "tensor x context x pipeline parallel size");
   data_size_ = sizes.world / model;

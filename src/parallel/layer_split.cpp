@@ -49,7 +49,9 @@ std::vector<int> stage_counts(const LayerSplitOptions& o) {
             "num_layers_in_last_pipeline_stage do not add up to the model's ",
             o.layers, " layers"));
   }
-  const int each = between == 0 ? 0 : divide(rest, between, "middle pipeline stages");
+  const char* what =
+      between < o.stages ? "middle pipeline stages" : "pipeline_model_parallel_size";
+  const int each = between == 0 ? 0 : divide(rest, between, what);
   std::vector<int> counts(static_cast<size_t>(o.stages), each);
   if (o.first_stage_layers) counts.front() = *o.first_stage_layers;
   if (o.last_stage_layers) counts.back() = *o.last_stage_layers;
