@@ -10,28 +10,12 @@
 #include "crc32c.hpp"
 #include "dtype.hpp"
 #include "file.hpp"
-#include "h5.hpp"
+#include "h5_driver.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 #include "rank_file.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
-
-constexpr hsize_t kAlignment = 4096;
-
-h5::FileHandle create_file(const std::filesystem::path& path) {
-  const h5::PropertyHandle access(
-      h5::checked(H5Pcreate(H5P_FILE_ACCESS), "make file properties"));
-  h5::checked(H5Pset_alignment(access.get(), kAlignment, kAlignment),
-              "set the alignment");
-  // The newer format is smaller and has checksums of its own; 1.10 is the oldest we read
-  // with.
-  h5::checked(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110),
-              "set the format version");
-  return h5::FileHandle(
-      h5::checked(H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()),
-                  cat("create ", path.string())));
-}
 
 /// Properties without the time of creation, so that equal runs write equal files.
 h5::PropertyHandle timeless(hid_t kind) {
@@ -68,10 +52,14 @@ void check_piece(const NamedPiece& piece) {
 }  // namespace
 
 struct CheckpointWriter::State {
+  State(std::filesystem::path where, int64_t step, int rank, int world)
+      : folder(std::move(where)),
+        summary{step, rank, world, 0, 0, {}},
+        file(folder / rank_file_name(rank)) {}
+
   std::filesystem::path folder;
-  std::filesystem::path path;
   RankFile summary;
-  h5::FileHandle file;
+  h5::NewFile file;
   std::map<std::string, h5::GroupHandle> groups;
   std::set<std::string> names;
 
@@ -85,8 +73,8 @@ hid_t CheckpointWriter::State::group(const std::string& name) {
   if (found == groups.end()) {
     const h5::PropertyHandle properties = timeless(H5P_GROUP_CREATE);
     h5::GroupHandle made(h5::checked(
-        H5Gcreate2(file.get(), name.c_str(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
-        cat("create group ", name, " in ", path.string())));
+        H5Gcreate2(file.id(), name.c_str(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+        cat("create group ", name, " in ", file.bytes().path().string())));
     found = groups.emplace(name, std::move(made)).first;
   }
   return found->second.get();
@@ -94,7 +82,8 @@ hid_t CheckpointWriter::State::group(const std::string& name) {
 
 void CheckpointWriter::State::write(const NamedPiece& piece) {
   const std::string name = dataset_name(piece.box);
-  const std::string what = cat("write ", piece.group, "/", name, " to ", path.string());
+  const std::string what =
+      cat("write ", piece.group, "/", name, " to ", file.bytes().path().string());
   MT_CHECK(names.insert(piece.group + "/" + name).second, "cannot ", what,
            ": stored twice");
   const at::ScalarType dtype = piece.data.scalar_type();
@@ -115,6 +104,7 @@ void CheckpointWriter::State::write(const NamedPiece& piece) {
       H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, piece.data.data_ptr()),
       what);
   stored.position = static_cast<int64_t>(H5Dget_offset(dataset.get()));
+  file.check();
   summary.boxes.push_back(std::move(stored));
 }
 
@@ -123,11 +113,8 @@ CheckpointWriter::CheckpointWriter(const std::filesystem::path& output_dir, int6
   const h5::Quiet quiet;
   const auto folder = temporary_folder(output_dir, step);
   make_directory(folder);
-  const auto path = folder / rank_file_name(rank);
-  remove_file(path);
-  state_ = std::make_unique<State>(State{
-      folder, path, RankFile{step, rank, world, 0, 0, {}}, create_file(path), {}, {}});
-  const hid_t file = state_->file.get();
+  state_ = std::make_unique<State>(folder, step, rank, world);
+  const hid_t file = state_->file.id();
   h5::write_attribute(file, "format", std::string(kRankFileFormat));
   h5::write_attribute(file, "version", int64_t{kSchemaVersion});
   h5::write_attribute(file, "step", step);
@@ -137,7 +124,7 @@ CheckpointWriter::CheckpointWriter(const std::filesystem::path& output_dir, int6
 
 CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
 CheckpointWriter::~CheckpointWriter() {
-  const h5::Quiet quiet;  // closing fails once more after a failed write
+  const h5::Quiet quiet;
   state_.reset();
 }
 
@@ -151,11 +138,9 @@ void CheckpointWriter::write(const std::vector<NamedPiece>& pieces) {
 
 std::string CheckpointWriter::finish() {
   const h5::Quiet quiet;
-  const std::filesystem::path path = state_->path;
   state_->groups.clear();
-  h5::checked(state_->file.close(), cat("close ", path.string()));
-  const File file = File::open_to_write(path);
-  file.sync();
+  state_->file.close();
+  const File& file = state_->file.bytes();
   RankFile& summary = state_->summary;
   std::sort(
       summary.boxes.begin(), summary.boxes.end(),
