@@ -18,14 +18,21 @@ void write_line(std::FILE* stream, const std::string& line) {
 }
 
 std::string labelled(const char* label, const std::string& line) {
-  return g_prefix.empty() ? cat(label, ": ", line) : cat(label, " (", g_prefix, "): ", line);
+  return g_prefix.empty() ? cat(label, ": ", line)
+                          : cat(label, " (", g_prefix, "): ", line);
 }
 
 }  // namespace
 
-void set_level(Level level) { g_level = level; }
-Level level() { return g_level; }
-void set_prefix(std::string prefix) { g_prefix = std::move(prefix); }
+void set_level(Level level) {
+  g_level = level;
+}
+Level level() {
+  return g_level;
+}
+void set_prefix(std::string prefix) {
+  g_prefix = std::move(prefix);
+}
 
 void info(const std::string& line) {
   if (g_level <= Level::kInfo) write_line(stdout, line);

@@ -18,7 +18,8 @@ Product multiply(uint32_t a, uint32_t b) {
   return {static_cast<uint32_t>(product >> 32), static_cast<uint32_t>(product)};
 }
 
-/// Two standard normals from two words; the first word is moved off zero so the logarithm exists.
+/// Two standard normals from two words; the first word is moved off zero so the logarithm
+/// exists.
 std::array<float, 2> box_muller(uint32_t a, uint32_t b) {
   const double u = (static_cast<double>(a) + 0.5) * 0x1p-32;
   const double angle = 2.0 * std::numbers::pi * static_cast<double>(b) * 0x1p-32;
@@ -36,7 +37,8 @@ std::array<float, 4> normals_at(uint64_t seed, uint64_t stream, uint64_t block) 
 
 }  // namespace
 
-std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
+std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low,
+                               uint64_t counter_high) {
   std::array<uint32_t, 4> c = {
       static_cast<uint32_t>(counter_low), static_cast<uint32_t>(counter_low >> 32),
       static_cast<uint32_t>(counter_high), static_cast<uint32_t>(counter_high >> 32)};
@@ -81,7 +83,8 @@ uint64_t Permutation::encrypt(uint64_t value) const {
   uint64_t left = value >> half_bits_, right = value & mask;
   for (uint64_t round = 0; round < 6; ++round) {
     const auto words = philox(key_, right | (round << 56), epoch_);
-    const uint64_t mixed = (left ^ words[0] ^ (static_cast<uint64_t>(words[1]) << 32)) & mask;
+    const uint64_t mixed =
+        (left ^ words[0] ^ (static_cast<uint64_t>(words[1]) << 32)) & mask;
     left = right;
     right = mixed;
   }

@@ -36,8 +36,7 @@ int edit_distance(std::string_view a, std::string_view b) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const int replace = d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, replace});
-      const bool swapped =
-          i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
       if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
@@ -60,7 +59,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 namespace {
 
 template <size_t N>
-std::string with_unit(double value, double base, const std::array<const char*, N>& units) {
+std::string with_unit(double value, double base,
+                      const std::array<const char*, N>& units) {
   size_t unit = 0;
   while (std::abs(value) >= base && unit + 1 < N) {
     value /= base;

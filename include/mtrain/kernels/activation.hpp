@@ -5,7 +5,8 @@
 
 namespace mtrain::kernels {
 
-/// [T, 2F] -> [T, F]: silu(x[:, :F]) * x[:, F:], computed in fp32, rounded to x's dtype once.
+/// [T, 2F] -> [T, F]: silu(x[:, :F]) * x[:, F:], computed in fp32, rounded to x's dtype
+/// once.
 at::Tensor swiglu_forward(const at::Tensor& gate_up);
 
 /// Gradient of the fused row [T, 2F].

@@ -14,7 +14,9 @@ void linear_forward_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& we
 /// dx[T, in] = dy[T, out] * w[out, in].
 at::Tensor linear_backward_input(const at::Tensor& dy, const at::Tensor& weight);
 
-/// grad[out, in] += dy[T, out]^T * x[T, in], accumulated in fp32 whatever the dtype of dy and x.
-void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy, const at::Tensor& x);
+/// grad[out, in] += dy[T, out]^T * x[T, in], accumulated in fp32 whatever the dtype of dy
+/// and x.
+void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
+                            const at::Tensor& x);
 
 }  // namespace mtrain::kernels

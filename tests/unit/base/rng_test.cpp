@@ -1,12 +1,13 @@
 // Counter-based random numbers: known answers, range independence, permutations.
 #define BOOST_TEST_MODULE base
+#include "mtrain/base/rng.hpp"
+
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <set>
 #include <vector>
 
 #include "mtrain/base/error.hpp"
-#include "mtrain/base/rng.hpp"
 
 using namespace mtrain;
 

@@ -1,7 +1,7 @@
 // Text helpers that messages rely on.
-#include <boost/test/unit_test.hpp>
-
 #include "mtrain/base/text.hpp"
+
+#include <boost/test/unit_test.hpp>
 
 using namespace mtrain;
 
