@@ -43,14 +43,27 @@ def place(path):
     return None, path, False
 
 
+def private_homes(path, layer):
+    """Folders whose private headers a file may include: its layer's; tests look into any."""
+    if layer:
+        return [os.path.join("src", layer)]
+    if not path.startswith("tests" + os.sep):
+        return ["src"]
+    parts = path.split(os.sep)
+    unit = [os.path.join("src", parts[2])] if parts[1] == "unit" else []
+    return ["tests", *unit, "src"]
+
+
 def project_fault(path, header, layers):
     """What is wrong with including another header of this project, or None."""
     layer, _, public = place(path)
     if not header.startswith("mtrain/"):
-        home = os.path.join("src", layer) if layer else "tests"
-        near = [os.path.normpath(os.path.join(d, header)) for d in (os.path.dirname(path), home)]
-        if not any(os.path.exists(f) and f.startswith(home + os.sep) for f in near):
-            return f"is neither mtrain/<layer>/... nor a private header of {home}"
+        homes = private_homes(path, layer)
+        near = [os.path.normpath(os.path.join(d, header))
+                for d in (os.path.dirname(path), *homes)]
+        if not any(os.path.exists(f) and f.startswith(tuple(h + os.sep for h in homes))
+                   for f in near):
+            return f"is neither mtrain/<layer>/... nor a private header of {' or '.join(homes)}"
         return "is private, and this header is public" if public else None
     if not os.path.exists(os.path.join("include", header)):
         return "does not exist in include/"
