@@ -167,7 +167,9 @@ BOOST_AUTO_TEST_CASE(resuming_follows_overwriting) {
 }
 
 BOOST_AUTO_TEST_CASE(rules_stay_quiet_about_values_that_did_not_parse) {
-  CHECK_HAS(fault_in("max_steps = x\nwarmup_steps = 5\n"), "1 fault in");
+  CHECK_HAS(fault_in("overlap_param_gather = true\nuse_distributed_optimizer = x\n"
+                     "overlap_grad_reduce = true\n"),
+            "1 fault in");
 }
 
 BOOST_AUTO_TEST_CASE(transports_fit_the_device) {

@@ -77,6 +77,11 @@ BOOST_AUTO_TEST_CASE(quoted_null_is_a_text) {
   BOOST_TEST(parse_yaml("default_system: \"\"\n").deck.data.default_system.value() == "");
 }
 
+BOOST_AUTO_TEST_CASE(quoted_none_is_a_name) {
+  BOOST_TEST(parse_yaml("dataset: \"none\"\n").deck.data.dataset.size() == 1u);
+  BOOST_TEST(parse_yaml("dataset: none\n").deck.data.dataset.empty());
+}
+
 BOOST_AUTO_TEST_CASE(scheduler_arguments_are_a_mapping) {
   const ParsedDeck absolute = parse_yaml(
       "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs:\n  min_lr: 1e-6\n");
