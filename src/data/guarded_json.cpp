@@ -38,9 +38,9 @@ class Builder final : public nlohmann::json_sax<Json> {
   bool end_array() override { return stack_.empty() ? true : close(); }
 
   bool key(std::string& name) override {
-    J& object = *stack_.back();
-    if (object.contains(name)) fault(cat("duplicate key \"", name, "\""));
-    slot_ = &object[name];
+    const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
+    if (!fresh) fault(cat("duplicate key \"", name, "\""));
+    slot_ = &*member;
     return true;
   }
 

@@ -9,6 +9,10 @@ bool H5Handle::close() {
 }
 
 H5Quiet::H5Quiet() {
+  // Effective when this is the process's first call. All handles are closed by their
+  // owners; what is left at the end are parts of damaged files, on which HDF5's own
+  // cleaning up would choke.
+  H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, &printer_, &client_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5PLset_loading_state(0);

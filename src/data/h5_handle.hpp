@@ -37,7 +37,8 @@ class H5Handle {
   Closer closer_ = nullptr;
 };
 
-/// While alive, HDF5 prints nothing and loads no plug-in: failures are reported by us.
+/// While alive, HDF5 prints nothing and loads no plug-in: failures are reported by
+/// us.
 class H5Quiet {
  public:
   H5Quiet();

@@ -17,7 +17,7 @@ constexpr char32_t kFirstAffected =
     0x300;  // everything below is inert (the "quick check" bound)
 enum Known : uint8_t { kUnknown, kInert, kAffected };
 
-std::string compose(std::string_view text) {
+std::string compose_part(std::string_view text) {
   utf8proc_uint8_t* result = nullptr;
   const auto size =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
@@ -26,6 +26,18 @@ std::string compose(std::string_view text) {
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(result, std::free);
   MT_CHECK(size >= 0, utf8proc_errmsg(size));
   return std::string(reinterpret_cast<const char*>(result), static_cast<size_t>(size));
+}
+
+// utf8proc swallows U+11A7 behind a Hangul syllable, mistaking it for an empty final. It
+// composes with nothing, so the parts around it are composed one by one.
+std::string compose(std::string_view text) {
+  constexpr std::string_view kNoFinal = "\xe1\x86\xa7";
+  std::string composed;
+  for (size_t at = text.find(kNoFinal); at != text.npos; at = text.find(kNoFinal)) {
+    composed.append(compose_part(text.substr(0, at))).append(kNoFinal);
+    text.remove_prefix(at + kNoFinal.size());
+  }
+  return composed.append(compose_part(text));
 }
 
 // A character that composes with one before it, or is reordered among marks.

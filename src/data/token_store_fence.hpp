@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "h5_handle.hpp"
@@ -14,6 +15,11 @@ namespace mtrain::data {
 
 /// Opens an HDF5 file for reading, without locks (read-only file systems have none).
 H5Handle open_store_file(const std::string& path);
+
+/// HDF5 itself can crash on damaged files of its old format, which has no checksums. For
+/// those, runs `open` in a child process first; UserError when the child does not survive
+/// it.
+void probe_old_format(const std::string& path, const std::function<void()>& open);
 
 /// Refuses any soft, external or user-defined link in the root group.
 void require_hard_links(hid_t file, const std::string& path);

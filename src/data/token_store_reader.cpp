@@ -130,8 +130,10 @@ std::pair<int64_t, int64_t> TokenStoreReader::Impl::range(int64_t sample) const 
   return {first, sample_offsets[static_cast<size_t>(sample) + 1] - first};
 }
 
-TokenStoreReader::TokenStoreReader(const std::string& path)
-    : impl_(std::make_unique<Impl>(path)) {}
+TokenStoreReader::TokenStoreReader(const std::string& path) {
+  probe_old_format(path, [&] { Impl trial(path); });
+  impl_ = std::make_unique<Impl>(path);
+}
 TokenStoreReader::~TokenStoreReader() = default;
 TokenStoreReader::TokenStoreReader(TokenStoreReader&&) noexcept = default;
 TokenStoreReader& TokenStoreReader::operator=(TokenStoreReader&&) noexcept = default;

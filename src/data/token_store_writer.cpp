@@ -16,61 +16,75 @@
 namespace mtrain::data {
 namespace {
 
-// Larger than HDF5's chunk cache, so whole chunks go straight to the file, and small
-// enough that the last, partly filled one wastes little.
-constexpr hsize_t kChunkElements = 1 << 19;
+// Larger than HDF5's chunk cache, so whole chunks go straight to the file.
+constexpr size_t kChunkBytes = 2 << 20;
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw Error(cat("cannot write token store ", path, ": ", what),
               "check free space and permissions of its folder");
 }
 
-// One growing dataset of a native integer type; whole chunks are written at a time.
+// One growing dataset: contiguous when all of it fits into a chunk, else whole chunks are
+// written as they fill up.
 template <class T>
 class Column {
  public:
-  Column(hid_t file, const std::string& path, const char* name, hid_t file_type,
-         hid_t memory_type)
-      : path_(path), memory_type_(memory_type) {
-    const hsize_t zero = 0, unlimited = H5S_UNLIMITED;
-    hsize_t chunk = sizeof(T) == 4 ? kChunkElements : kChunkElements / 8;
-    const H5Handle space(H5Screate_simple(1, &zero, &unlimited), H5Sclose);
-    const H5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-    H5Pset_chunk(layout.get(), 1, &chunk);
-    H5Pset_fill_time(layout.get(), H5D_FILL_TIME_NEVER);
-    chunk_ = chunk;
-    dataset_ = H5Handle(H5Dcreate2(file, name, file_type, space.get(), H5P_DEFAULT,
-                                   layout.get(), H5P_DEFAULT),
-                        H5Dclose);
-    if (!dataset_.valid()) fail(path_, h5_last_error());
-  }
+  Column(hid_t file, const std::string& path, const char* name)
+      : file_(file), path_(path), name_(name) {}
 
   void append(const T* values, size_t count) {
     buffer_.insert(buffer_.end(), values, values + count);
-    if (buffer_.size() >= chunk_) write(buffer_.size() / chunk_ * chunk_);
+    if (buffer_.size() < kChunk) return;
+    if (!dataset_.valid()) create(kChunk);
+    write(buffer_.size() / kChunk * kChunk);
   }
 
-  void flush() { write(buffer_.size()); }
+  void flush() {
+    if (!dataset_.valid()) create(0);
+    write(buffer_.size());
+  }
 
  private:
+  static constexpr hsize_t kChunk = kChunkBytes / sizeof(T);
+  static hid_t memory_type() {
+    return sizeof(T) == 4 ? H5T_NATIVE_INT32 : H5T_NATIVE_INT64;
+  }
+  static hid_t file_type() { return sizeof(T) == 4 ? H5T_STD_I32LE : H5T_STD_I64LE; }
+
+  // `chunk` 0: contiguous, of the size of the buffer.
+  void create(hsize_t chunk) {
+    const hsize_t size = chunk > 0 ? 0 : buffer_.size();
+    const hsize_t limit = chunk > 0 ? H5S_UNLIMITED : size;
+    const H5Handle space(H5Screate_simple(1, &size, &limit), H5Sclose);
+    const H5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    if (chunk > 0) H5Pset_chunk(layout.get(), 1, &chunk);
+    H5Pset_fill_time(layout.get(), H5D_FILL_TIME_NEVER);
+    dataset_ = H5Handle(H5Dcreate2(file_, name_, file_type(), space.get(), H5P_DEFAULT,
+                                   layout.get(), H5P_DEFAULT),
+                        H5Dclose);
+    if (!dataset_.valid()) fail(path_, h5_last_error());
+    growing_ = chunk > 0;
+  }
+
   void write(size_t count) {
     if (count == 0) return;
     const hsize_t offset = written_, size = count, total = written_ + count;
-    bool ok = H5Dset_extent(dataset_.get(), &total) >= 0;
+    bool ok = !growing_ || H5Dset_extent(dataset_.get(), &total) >= 0;
     const H5Handle file_space(H5Dget_space(dataset_.get()), H5Sclose);
     const H5Handle memory_space(H5Screate_simple(1, &size, nullptr), H5Sclose);
     ok = ok && H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &offset, nullptr,
                                    &size, nullptr) >= 0;
-    ok = ok && H5Dwrite(dataset_.get(), memory_type_, memory_space.get(),
+    ok = ok && H5Dwrite(dataset_.get(), memory_type(), memory_space.get(),
                         file_space.get(), H5P_DEFAULT, buffer_.data()) >= 0;
     if (!ok) fail(path_, h5_last_error());
     written_ = total;
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(count));
   }
 
+  hid_t file_;
   std::string path_;
-  hid_t memory_type_;
-  hsize_t chunk_ = 0;
+  const char* name_;
+  bool growing_ = false;
   hsize_t written_ = 0;
   H5Handle dataset_;
   std::vector<T> buffer_;
@@ -125,7 +139,10 @@ struct TokenStoreWriter::Impl {
 
 TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& attributes)
     : path(path), temporary(cat(path, ".tmp.", ::getpid())) {
-  file = H5Handle(H5Fcreate(temporary.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT),
+  // The newest format protects all of the file's structure with checksums.
+  const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+  file = H5Handle(H5Fcreate(temporary.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()),
                   H5Fclose);
   if (!file.valid()) fail(temporary, h5_last_error());
   write_attribute(file.get(), store::kFormat, store::kFormatName);
@@ -133,12 +150,10 @@ TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& att
   write_attribute(file.get(), store::kStage,
                   store::kStageNames[static_cast<size_t>(attributes.stage)]);
   write_attribute(file.get(), store::kSourceHash, attributes.source_hash);
-  input_ids = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kInputIds,
-                                                H5T_STD_I32LE, H5T_NATIVE_INT32);
-  labels = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kLabels,
-                                             H5T_STD_I32LE, H5T_NATIVE_INT32);
-  sample_offsets = std::make_unique<Column<int64_t>>(
-      file.get(), temporary, store::kSampleOffsets, H5T_STD_I64LE, H5T_NATIVE_INT64);
+  input_ids = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kInputIds);
+  labels = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kLabels);
+  sample_offsets =
+      std::make_unique<Column<int64_t>>(file.get(), temporary, store::kSampleOffsets);
   sample_offsets->append(&tokens, 1);
 }
 
@@ -173,8 +188,7 @@ void TokenStoreWriter::end_row() {
   Impl& impl = *impl_;
   if (!impl.row_offsets) {
     impl.row_offsets = std::make_unique<Column<int64_t>>(impl.file.get(), impl.temporary,
-                                                         store::kRowOffsets,
-                                                         H5T_STD_I64LE, H5T_NATIVE_INT64);
+                                                         store::kRowOffsets);
     impl.row_offsets->append(&impl.samples_in_rows, 1);
   }
   impl.samples_in_rows = impl.samples;

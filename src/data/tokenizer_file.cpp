@@ -39,12 +39,13 @@ void require_plain_bpe(const JsonField& model) {
     if (model.flag(key, false)) model.at(key).fault("is not supported: it must be false");
 }
 
-void set_entry(TokenizerSpec& spec, const JsonField& place, int64_t id,
-               std::string bytes) {
+// `place()` is where the entry stands: made on faults only, since there are many entries.
+template <class Place>
+void set_entry(TokenizerSpec& spec, const Place& place, int64_t id, std::string bytes) {
   const auto index = static_cast<size_t>(id);
   if (index >= spec.entries.size()) spec.entries.resize(index + 1);
   if (spec.entries[index].used)
-    place.fault(cat("has id ", id, ", which is taken already"));
+    place().fault(cat("has id ", id, ", which is taken already"));
   spec.entries[index] = {true, std::move(bytes)};
 }
 
@@ -52,11 +53,14 @@ Spellings read_vocabulary(const JsonField& field, TokenizerSpec& spec) {
   Spellings ids;
   ids.reserve(field.object().size());
   spec.entries.reserve(field.object().size());
-  for (const auto& [token, id] : field.object().items()) {
-    const JsonField entry(id, cat(field.place(), "[", Json(token).dump(), "]"));
-    const int64_t index = entry.index(kMaxIds);
-    set_entry(spec, entry, index, bytes_of_spelling(token));
-    ids.emplace(token, static_cast<int32_t>(index));
+  for (auto entry = field.object().begin(); entry != field.object().end(); ++entry) {
+    const auto place = [&] {
+      return JsonField(*entry, cat(field.place(), "[", Json(entry.key()).dump(), "]"));
+    };
+    const bool plain = entry->is_number_unsigned() && entry->get<uint64_t>() < kMaxIds;
+    const int64_t id = plain ? entry->get<int64_t>() : place().index(kMaxIds);
+    set_entry(spec, place, id, bytes_of_spelling(entry.key()));
+    ids.emplace(entry.key(), static_cast<int32_t>(id));
   }
   return ids;
 }
@@ -77,22 +81,28 @@ struct Halves {
 };
 
 // A merge is written "a b" or ["a", "b"].
-Halves halves_of(const JsonField& merge) {
-  if (merge.value().is_array()) {
-    if (merge.value().size() != 2) merge.fault("must be a pair of tokens");
-    return {merge.at(size_t{0}).string(), merge.at(size_t{1}).string()};
+template <class Place>
+Halves halves_of(const Json& merge, const Place& place) {
+  if (merge.is_array()) {
+    if (merge.size() != 2) place().fault("must be a pair of tokens");
+    if (!merge[0].is_string() || !merge[1].is_string())
+      place().fault("must hold two strings");
+    return {merge[0].get_ref<const std::string&>(),
+            merge[1].get_ref<const std::string&>()};
   }
-  const std::string_view text = merge.string();
+  if (!merge.is_string()) place().fault("must be a string or a pair of strings");
+  const std::string_view text = merge.get_ref<const std::string&>();
   const size_t space = text.find(' ');
   if (space == text.npos || text.find(' ', space + 1) != text.npos)
-    merge.fault("must be two tokens with one space between them");
+    place().fault("must be two tokens with one space between them");
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-int32_t id_of(const Spellings& ids, std::string_view token, const JsonField& merge) {
+template <class Place>
+int32_t id_of(const Spellings& ids, std::string_view token, const Place& place) {
   const auto found = ids.find(token);
   if (found == ids.end())
-    merge.fault(cat("names '", token, "', which is not in the vocabulary"));
+    place().fault(cat("names '", token, "', which is not in the vocabulary"));
   return found->second;
 }
 
@@ -100,11 +110,11 @@ void read_merges(const JsonField& field, const Spellings& ids, TokenizerSpec& sp
   spec.merges.reserve(field.array().size());
   std::string joined;
   for (size_t i = 0; i < field.array().size(); ++i) {
-    const JsonField merge = field.at(i);
-    const Halves halves = halves_of(merge);
+    const auto place = [&] { return field.at(i); };
+    const Halves halves = halves_of(field.array()[i], place);
     joined.assign(halves.left).append(halves.right);
-    spec.merges.push_back({id_of(ids, halves.left, merge),
-                           id_of(ids, halves.right, merge), id_of(ids, joined, merge)});
+    spec.merges.push_back({id_of(ids, halves.left, place),
+                           id_of(ids, halves.right, place), id_of(ids, joined, place)});
   }
 }
 
@@ -131,7 +141,8 @@ void read_added_tokens(const JsonField& field, const Spellings& ids,
       entry.fault(cat("repeats the content '", token.content, "'"));
     const auto in_vocabulary = ids.find(token.content);
     if (in_vocabulary == ids.end())
-      set_entry(spec, entry, token.id, bytes_of_spelling(token.content));
+      set_entry(
+          spec, [&] { return entry; }, token.id, bytes_of_spelling(token.content));
     else if (in_vocabulary->second != token.id)
       entry.fault(cat("has id ", token.id, " but '", token.content, "' is ",
                       in_vocabulary->second, " in the vocabulary"));
