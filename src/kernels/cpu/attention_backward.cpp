@@ -51,11 +51,7 @@ MT_SIMD void load_tile(const Task<T>& task, int64_t begin, int64_t count, int64_
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t r = begin + (i < count ? i : 0);
     lse[i] = task.lse[r % task.q.group * task.lse_stride + r / task.q.group];
-    const T* o = task.o.row(r);
-    const T* dout = task.dout.row(r);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t d = 0; d < task.o.dim; ++d) sum += load(o[d]) * load(dout[d]);
+    const float sum = dot(task.o.row(r), task.dout.row(r), task.o.dim);
     delta[i] = i < count ? sum : 0.0f;
   }
 }

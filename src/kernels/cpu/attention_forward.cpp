@@ -25,15 +25,22 @@ MT_SIMD void soften(float* scores, const KeyBlock& block, int64_t row_begin, int
     const int64_t live = allowed(block, (row_begin + i) / group);
     for (int64_t j = live < 0 ? 0 : live; j < block.columns; ++j) s[j] = -kInfinity;
     const float before = buffers.max[i];
-    float max = before;
-#pragma omp simd reduction(max : max)
-    for (int64_t j = 0; j < block.columns; ++j) max = s[j] > max ? s[j] : max;
+    alignas(64) float lane[kLanes];
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] = before;
+    for (int64_t j = 0; j < block.columns; j += kLanes) {
+#pragma omp simd
+      for (int64_t l = 0; l < kLanes; ++l)
+        lane[l] = s[j + l] > lane[l] ? s[j + l] : lane[l];
+    }
+    const float max = max_lanes(lane);
     const float shift = max == -kInfinity ? 0.0f : max;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < block.columns; ++j) {
-      s[j] = exp_fast(s[j] - shift);
-      sum += s[j];
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] = 0;
+    for (int64_t j = 0; j < block.columns; j += kLanes) {
+#pragma omp simd
+      for (int64_t l = 0; l < kLanes; ++l) {
+        s[j + l] = exp_fast(s[j + l] - shift);
+        lane[l] += s[j + l];
+      }
     }
     if (max != before && block.begin > 0) {
       const float fade = exp_fast(before - shift);
@@ -41,7 +48,7 @@ MT_SIMD void soften(float* scores, const KeyBlock& block, int64_t row_begin, int
 #pragma omp simd
       for (int64_t d = 0; d < dim; ++d) sums[i * dim + d] *= fade;
     }
-    buffers.sum[i] += sum;
+    buffers.sum[i] += sum_lanes(lane);
     buffers.max[i] = max;
   }
 }

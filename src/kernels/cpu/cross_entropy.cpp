@@ -14,18 +14,42 @@ struct Running {
   float sum = 0;
 };
 
+template <class T>
+MT_INLINE float max_of(const T* x, int64_t count, float start) {
+  alignas(64) float lane[kWide];
+  for (int64_t l = 0; l < kWide; ++l) lane[l] = start;
+  int64_t j = 0;
+  for (; j + kWide <= count; j += kWide) {
+#pragma omp simd
+    for (int64_t l = 0; l < kWide; ++l) {
+      const float value = load(x[j + l]);
+      lane[l] = value > lane[l] ? value : lane[l];
+    }
+  }
+  for (; j < count; ++j) lane[0] = load(x[j]) > lane[0] ? load(x[j]) : lane[0];
+  return max_wide(lane);
+}
+
+template <class T>
+MT_INLINE float sum_of_exp(const T* x, int64_t count, float shift) {
+  alignas(64) float lane[kWide] = {};
+  int64_t j = 0;
+  for (; j + kWide <= count; j += kWide) {
+#pragma omp simd
+    for (int64_t l = 0; l < kWide; ++l) lane[l] += exp_fast(load(x[j + l]) - shift);
+  }
+  for (; j < count; ++j) lane[0] += exp_fast(load(x[j]) - shift);
+  return sum_wide(lane);
+}
+
 /// Online softmax (Milakov and Gimelshein 2018, algorithm 3), by blocks of columns. A
 /// maximum of -inf is not subtracted: -inf - (-inf) would be NaN where the probability is
 /// 0.
 template <class T>
 MT_INLINE void add_columns(const T* x, int64_t count, Running& running) {
-  float max = running.max;
-#pragma omp simd reduction(max : max)
-  for (int64_t j = 0; j < count; ++j) max = load(x[j]) > max ? load(x[j]) : max;
+  const float max = max_of(x, count, running.max);
   const float shift = max == -kInfinity ? 0.0f : max;
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < count; ++j) sum += exp_fast(load(x[j]) - shift);
+  const float sum = sum_of_exp(x, count, shift);
   running.sum = running.sum * exp_fast(running.max - shift) + sum;
   running.max = max;
 }

@@ -43,16 +43,19 @@ MT_SIMD void pack_panel(const Strided<T>& b, int64_t first, int64_t columns,
 template <class T>
 MT_SIMD void pack_rows(const Strided<T>& a, int64_t first, int64_t rows, int64_t begin,
                        int64_t depth, float* to) {
-  for (int64_t k = 0; k < depth; ++k) {
-    const T* from = a.data + first + (begin + k) * a.column;
-    for (int64_t tile = 0; tile < rows; tile += kTile) {
-      float* out = to + tile * depth + k * kTile;
-      if (rows - tile >= kTile) {
+  for (int64_t tile = 0; tile < rows; tile += kTile) {
+    const T* from = a.data + first + tile + begin * a.column;
+    float* out = to + tile * depth;
+    if (rows - tile < kTile) {
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t i = 0; i < rows - tile; ++i)
+          out[k * kTile + i] = load(from[k * a.column + i]);
+      return;
+    }
+    for (int64_t k = 0; k < depth; ++k) {
 #pragma omp simd
-        for (int64_t i = 0; i < kTile; ++i) out[i] = load(from[tile + i]);
-      } else {
-        for (int64_t i = 0; i < rows - tile; ++i) out[i] = load(from[tile + i]);
-      }
+      for (int64_t i = 0; i < kTile; ++i)
+        out[k * kTile + i] = load(from[k * a.column + i]);
     }
   }
 }

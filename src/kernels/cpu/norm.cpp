@@ -6,14 +6,6 @@ namespace mtrain::kernels::cpu {
 namespace {
 
 template <class T>
-MT_INLINE float sum_squares(const T* x, int64_t hidden) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t h = 0; h < hidden; ++h) sum += load(x[h]) * load(x[h]);
-  return sum;
-}
-
-template <class T>
 MT_INLINE void scale_row(const T* x, const T* weight, float rstd, int64_t hidden, T* y) {
 #pragma omp simd
   for (int64_t h = 0; h < hidden; ++h)
@@ -34,7 +26,7 @@ MT_SIMD void forward_rows(int64_t begin, int64_t end, int64_t hidden, float eps,
         out[h] = rounded<T>(load(row[h]) + load(other[h]));
       row = out;
     }
-    const float mean = sum_squares(row, hidden) / static_cast<float>(hidden);
+    const float mean = dot(row, row, hidden) / static_cast<float>(hidden);
     rstd[t] = 1.0f / __builtin_sqrtf(mean + eps);
     scale_row(row, weight, rstd[t], hidden, y + t * hidden);
   }

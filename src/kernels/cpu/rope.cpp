@@ -37,9 +37,7 @@ struct Angles {
 template <class T, class Half>
 MT_INLINE float norm_rotate(Half half, const T* x, const T* weight, Angles angle,
                             float eps, T* y) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < 2 * half; ++i) sum += load(x[i]) * load(x[i]);
+  const float sum = dot(x, x, 2 * half);
   const float rstd = 1.0f / __builtin_sqrtf(sum / static_cast<float>(2 * half) + eps);
 #pragma omp simd
   for (int64_t i = 0; i < half; ++i) {
@@ -56,17 +54,21 @@ MT_INLINE float norm_rotate(Half half, const T* x, const T* weight, Angles angle
 template <class T, class Half>
 MT_INLINE void norm_rotate_backward(Half half, const T* dy, const T* x, const T* weight,
                                     Angles angle, float rstd, T* dx, float* dweight) {
-  float dot = 0;
-#pragma omp simd reduction(+ : dot)
-  for (int64_t i = 0; i < half; ++i) {
-    const float a = load(dy[i]) * angle.cos[i] + load(dy[half + i]) * angle.sin[i];
-    const float b = load(dy[half + i]) * angle.cos[i] - load(dy[i]) * angle.sin[i];
-    dweight[i] += a * through<T>(load(x[i]) * rstd);
-    dweight[half + i] += b * through<T>(load(x[half + i]) * rstd);
-    dot +=
-        a * load(weight[i]) * load(x[i]) + b * load(weight[half + i]) * load(x[half + i]);
+  alignas(64) float lane[kLanes] = {};
+  for (int64_t begin = 0; begin < half; begin += kLanes) {
+    const int64_t count = half - begin < kLanes ? half - begin : kLanes;
+#pragma omp simd
+    for (int64_t l = 0; l < count; ++l) {
+      const int64_t i = begin + l;
+      const float a = load(dy[i]) * angle.cos[i] + load(dy[half + i]) * angle.sin[i];
+      const float b = load(dy[half + i]) * angle.cos[i] - load(dy[i]) * angle.sin[i];
+      dweight[i] += a * through<T>(load(x[i]) * rstd);
+      dweight[half + i] += b * through<T>(load(x[half + i]) * rstd);
+      lane[l] += a * load(weight[i]) * load(x[i]) +
+                 b * load(weight[half + i]) * load(x[half + i]);
+    }
   }
-  const float pull = dot * rstd * rstd / static_cast<float>(2 * half);
+  const float pull = sum_lanes(lane) * rstd * rstd / static_cast<float>(2 * half);
 #pragma omp simd
   for (int64_t i = 0; i < half; ++i) {
     const float a = load(dy[i]) * angle.cos[i] + load(dy[half + i]) * angle.sin[i];

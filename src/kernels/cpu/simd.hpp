@@ -53,6 +53,55 @@ MT_INLINE float through(float x) {
   return load(rounded<T>(x));
 }
 
+/// Short rows are summed in lanes: the compiler's own reduction ends in a scalar loop
+/// over the lanes, which costs more than a row of a few vectors.
+constexpr int64_t kLanes = 16;
+constexpr int64_t kWide = 32;  ///< lanes that fill the widest vectors of bf16 too
+
+typedef float Quad __attribute__((vector_size(16), may_alias));
+
+MT_INLINE float sum_lanes(const float* lane) {
+  const Quad* quads = reinterpret_cast<const Quad*>(lane);
+  const Quad sum = (quads[0] + quads[1]) + (quads[2] + quads[3]);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+MT_INLINE float sum_wide(const float* lane) {
+  return sum_lanes(lane) + sum_lanes(lane + kLanes);
+}
+
+MT_INLINE float max_lanes(const float* lane) {
+  const Quad* quads = reinterpret_cast<const Quad*>(lane);
+  const Quad a = quads[0] > quads[1] ? quads[0] : quads[1];
+  const Quad b = quads[2] > quads[3] ? quads[2] : quads[3];
+  const Quad max = a > b ? a : b;
+  const float left = max[0] > max[1] ? max[0] : max[1];
+  const float right = max[2] > max[3] ? max[2] : max[3];
+  return left > right ? left : right;
+}
+
+MT_INLINE float max_wide(const float* lane) {
+  const float low = max_lanes(lane), high = max_lanes(lane + kLanes);
+  return low > high ? low : high;
+}
+
+/// Sum of a[i] * b[i].
+template <class A, class B>
+MT_INLINE float dot(const A* a, const B* b, int64_t count) {
+  alignas(64) float lane[kWide] = {};
+  int64_t i = 0;
+  for (; i + kWide <= count; i += kWide) {
+#pragma omp simd
+    for (int64_t l = 0; l < kWide; ++l) lane[l] += load(a[i + l]) * load(b[i + l]);
+  }
+  for (; i + kLanes <= count; i += kLanes) {
+#pragma omp simd
+    for (int64_t l = 0; l < kLanes; ++l) lane[l] += load(a[i + l]) * load(b[i + l]);
+  }
+  for (; i < count; ++i) lane[0] += load(a[i]) * load(b[i]);
+  return sum_wide(lane);
+}
+
 /// e^x within 2 ulp, with gradual underflow; 0 for -inf, inf for large x, NaN for NaN.
 /// x = n ln 2 + r in two steps (Cody and Waite 1980), then e^r = 1 + r + r^2 q(r), q of
 /// degree 5 interpolating (e^r - 1 - r) / r^2 at the Chebyshev nodes of |r| <= ln 2 / 2.

@@ -44,6 +44,7 @@ BOOST_AUTO_TEST_CASE(matches_fp64) {
       check_linear(tokens, 160, 64, dtype);
     }
     check_linear(600, 300, 700, dtype);
+    check_linear(40, 270, 1100, dtype);
   }
   check_linear(4500, 24, 40, at::kBFloat16);
 }
