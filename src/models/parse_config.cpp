@@ -1,5 +1,6 @@
 // Chooses the model family named by config.json.
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/models/model.hpp"
@@ -12,7 +13,7 @@ constexpr int kMaxJsonDepth = 64;
 
 /// Refuses what is nested too deep before it costs stack, and keys given twice.
 nlohmann::json parse_guarded(const std::string& text, const std::string& where) {
-  std::vector<std::vector<std::string>> keys;
+  std::vector<std::set<std::string>> keys;
   const auto guard = [&](int depth, nlohmann::json::parse_event_t event,
                          nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
@@ -23,11 +24,8 @@ nlohmann::json parse_guarded(const std::string& text, const std::string& where) 
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key) {
       const auto name = value.get<std::string>();
-      for (const auto& seen : keys.back()) {
-        if (seen == name)
-          throw UserError(cat(where, ": key \"", name, "\" is given twice"));
-      }
-      keys.back().push_back(name);
+      if (!keys.back().insert(name).second)
+        throw UserError(cat(where, ": key \"", name, "\" is given twice"));
     }
     return true;
   };

@@ -72,7 +72,8 @@ double LrSchedule::stable_decay_factor(int64_t i) const {
   const double least = options_.min_lr.value_or(0.0) / options_.learning_rate;
   const auto scaled = [&](double f) { return std::max(0.0, f * (1.0 - least) + least); };
   const int64_t decay_steps = options_.lr_wsd_decay_iters.value_or(0);
-  const int64_t decay_begin = std::max(warmup_, total_ - decay_steps);
+  // May lie inside the warm-up; the decay ends with the run all the same.
+  const int64_t decay_begin = total_ - decay_steps;
   if (i < warmup_) return scaled(ratio(i, warmup_));
   if (i < decay_begin) return 1.0;
   if (i >= decay_begin + decay_steps) return least;

@@ -71,9 +71,9 @@ std::string published_config(const std::string& text, at::ScalarType dtype) {
   Json json = Json::parse(text);
   json.erase("dtype");
   json.erase("layer_types");
-  if (json.contains("rope_parameters")) {
-    const Json rope = json["rope_parameters"];
-    json.erase("rope_parameters");
+  const Json rope = json.value("rope_parameters", Json());
+  json.erase("rope_parameters");
+  if (!rope.is_null()) {
     json["rope_theta"] = rope.at("rope_theta");
     json["rope_scaling"] = nullptr;
   }

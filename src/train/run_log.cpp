@@ -28,7 +28,7 @@ void cut_log(const std::filesystem::path& path, int64_t last) {
   std::string kept, line;
   while (std::getline(in, line)) {
     const auto json = Json::parse(line, nullptr, false);
-    if (json.is_discarded() || json.value("current_steps", int64_t{0}) > last) break;
+    if (!json.is_object() || json.value("current_steps", int64_t{0}) > last) break;
     kept += line + "\n";
   }
   in.close();

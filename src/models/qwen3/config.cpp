@@ -15,7 +15,9 @@ Sizes read_sizes(ConfigReader& in) {
   s.layers = in.size("num_hidden_layers");
   s.heads = in.size("num_attention_heads");
   s.kv_heads = in.size_or("num_key_value_heads", s.heads);
-  s.head_dim = in.size_or("head_dim", s.hidden / s.heads);
+  // The default of transformers' Qwen3Config, whatever hidden_size / num_attention_heads
+  // is.
+  s.head_dim = in.size_or("head_dim", 128);
   s.max_positions = in.size_or("max_position_embeddings", 32768);
   s.rms_norm_eps = in.number_or("rms_norm_eps", 1e-6);
   s.rope_theta = in.rope_theta();
@@ -23,6 +25,27 @@ Sizes read_sizes(ConfigReader& in) {
   s.tied = in.flag_or("tie_word_embeddings", false);
   s.dtype = in.dtype();
   return s;
+}
+
+/// Sizes beyond any model's, refused before arithmetic on them overflows or never ends.
+void refuse_absurd_sizes(const Sizes& s, ConfigReader& in) {
+  constexpr int64_t kMostLayers = 10'000;
+  constexpr double kMostParameters = 1e14;
+  if (s.layers > kMostLayers) {
+    in.fault(cat("num_hidden_layers = ", s.layers, " is more than ", kMostLayers));
+  }
+  const auto product = [](int64_t a, int64_t b) {
+    return static_cast<double>(a) * static_cast<double>(b);
+  };
+  const double heads = product(s.heads + s.kv_heads, s.head_dim);
+  const double layer =
+      (2 * heads + 3 * static_cast<double>(s.ffn)) * static_cast<double>(s.hidden);
+  const double total =
+      2 * product(s.vocab, s.hidden) + static_cast<double>(s.layers) * layer;
+  if (total > kMostParameters) {
+    in.fault(cat("the sizes make a model of ", total, " parameters; at most ",
+                 kMostParameters, " are possible"));
+  }
 }
 
 }  // namespace
@@ -41,6 +64,7 @@ Config::Config(const nlohmann::json& json, const std::string& where) {
   if (sizes_.head_dim % 2 != 0) {
     in.fault(cat("head_dim = ", sizes_.head_dim, " must be even"));
   }
+  refuse_absurd_sizes(sizes_, in);
   in.finish();
 }
 

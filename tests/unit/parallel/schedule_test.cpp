@@ -1,5 +1,5 @@
-// Schedules over all small sizes: every pass once, every send received in order, no deadlock
-// even when sends block until they are received, activations bounded.
+// Schedules over all small sizes: every pass once, every send received in order, no
+// deadlock even when sends block until they are received, activations bounded.
 #include "mtrain/parallel/schedule.hpp"
 
 #include <algorithm>
@@ -16,8 +16,9 @@ namespace {
 using Channel = std::tuple<int, int, Direction>;  // from, to, direction
 using Key = std::tuple<Direction, int, int>;      // direction, chunk, micro-batch
 
-/// Runs the op lists of all stages against each other. A transfer completes once both ends have
-/// started it; a wait blocks until all transfers its stage started are complete.
+/// Runs the op lists of all stages against each other. A transfer completes once both
+/// ends have started it; a wait blocks until all transfers its stage started are
+/// complete.
 class Simulation {
  public:
   Simulation(const ScheduleShape& shape, bool training) : shape_(shape) {
@@ -48,7 +49,9 @@ class Simulation {
     return error_;
   }
 
-  const std::vector<Op>& list(int stage) const { return lists_[static_cast<size_t>(stage)]; }
+  const std::vector<Op>& list(int stage) const {
+    return lists_[static_cast<size_t>(stage)];
+  }
 
  private:
   bool step(size_t stage) {
@@ -156,7 +159,8 @@ BOOST_AUTO_TEST_CASE(every_pass_runs_once_and_backward_after_forward) {
           BOOST_TEST(done.count({Direction::kForward, op.chunk, op.micro_batch}) == 1u);
         }
       }
-      BOOST_TEST(done.size() == 2u * static_cast<size_t>(shape.chunks * shape.micro_batches));
+      BOOST_TEST(done.size() ==
+                 2u * static_cast<size_t>(shape.chunks * shape.micro_batches));
     }
   });
 }
@@ -183,7 +187,8 @@ BOOST_AUTO_TEST_CASE(interleaved_warm_up_is_megatrons) {
   BOOST_TEST(forwards == 2 * 2 + 4 + 1);
 }
 
-// Stage 0 of 2: warm-up forward 0, forward 1; the gradient of 0 is asked for before forward 1.
+// Stage 0 of 2: warm-up forward 0, forward 1; the gradient of 0 is asked for before
+// forward 1.
 BOOST_AUTO_TEST_CASE(overlap_starts_receives_one_compute_earlier) {
   const auto index_of = [](const std::vector<Op>& ops, const Op& wanted) {
     return std::find(ops.begin(), ops.end(), wanted) - ops.begin();
