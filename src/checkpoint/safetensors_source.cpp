@@ -25,10 +25,7 @@ class SafetensorsSource : public TensorSource {
       for (const SafetensorsFile::Entry& entry : file.entries()) {
         const auto [place, added] =
             places_.try_emplace(entry.info.name, Place{&file, &entry});
-        if (!added)
-          throw UserError(cat("tensor \"", entry.info.name, "\" is in both ",
-                              place->second.file->path().string(), " and ",
-                              file.path().string()));
+        MT_CHECK(added, "tensor ", entry.info.name, " came from two shards");
       }
     for (const auto& [name, place] : places_) tensors_.push_back(place.entry->info);
   }

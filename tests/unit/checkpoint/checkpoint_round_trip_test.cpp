@@ -161,6 +161,20 @@ BOOST_AUTO_TEST_CASE(equal_saves_write_equal_files) {
         (read_file(a / "checkpoint-3" / name) == read_file(b / "checkpoint-3" / name)));
 }
 
+BOOST_AUTO_TEST_CASE(no_time_of_creation_is_stored) {
+  const Scratch scratch;
+  const fs::path path = save(scratch, 3, 1, 0, {kMasterGroup}) / "rank-00000.h5";
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (const char* name : {"/master", "/master/model.norm.weight@0"}) {
+    H5O_info_t info;
+    BOOST_REQUIRE(H5Oget_info_by_name2(file, name, &info, H5O_INFO_TIME, H5P_DEFAULT) >=
+                  0);
+    BOOST_TEST(info.btime == 0);
+    BOOST_TEST(info.mtime == 0);
+  }
+  H5Fclose(file);
+}
+
 BOOST_AUTO_TEST_CASE(a_save_of_the_same_step_replaces_the_older) {
   const Scratch scratch;
   save(scratch, 3, 2, 7, training_groups());
