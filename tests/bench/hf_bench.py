@@ -31,9 +31,9 @@ def time_steps(case, attention):
     seconds = []
     for step in range(case["warm_up"] + case["steps"]):
         tokens = torch.randint(0, config.vocab_size, shape)
+        inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
         start = time.perf_counter()
-        loss = model(input_ids=tokens[:, :-1], labels=tokens[:, 1:], shift_labels=tokens[:, 1:],
-                     use_cache=False).loss
+        loss = model(input_ids=inputs, labels=targets, shift_labels=targets, use_cache=False).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
