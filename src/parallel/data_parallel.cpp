@@ -11,18 +11,30 @@
 namespace mtrain::parallel {
 namespace {
 
-/// Views of the gradients of role-kPartial parameters inside `owned`.
-std::vector<at::Tensor> partial_views(const ParamBuffer& buffer, const Bucket& bucket,
-                                      const ShardRange& owned) {
-  std::vector<at::Tensor> views;
+/// A gradient range to be summed over the tensor-parallel ranks of the same slot.
+struct PartialGradient {
+  at::Tensor view;
+  int slot, slots;
+};
+
+/// The ranges of `p` whose gradients are partial.
+std::vector<SharedRange> partial_ranges(const Parameter& p) {
+  if (p.spec.role != TensorRole::kPartial) return p.spec.shared;
+  return {{0, numel(p.spec.shape), 0, 1, true}};
+}
+
+/// The partial gradients inside `owned`.
+void append_partial(const ParamBuffer& buffer, const Bucket& bucket,
+                    const ShardRange& owned, std::vector<PartialGradient>& out) {
   for (const Parameter* p : bucket.params) {
-    if (p->spec.role != TensorRole::kPartial) continue;
-    const int64_t begin = std::max(owned.begin, p->begin);
-    const int64_t end = std::min(owned.end, p->begin + numel(p->spec.shape));
-    if (begin >= end) continue;
-    views.push_back(buffer.grads(bucket).narrow(0, begin - bucket.begin, end - begin));
+    for (const SharedRange& range : partial_ranges(*p)) {
+      const int64_t begin = std::max(owned.begin, p->begin + range.begin);
+      const int64_t end = std::min(owned.end, p->begin + range.end);
+      if (begin >= end) continue;
+      out.push_back({buffer.grads(bucket).narrow(0, begin - bucket.begin, end - begin),
+                     range.slot, range.slots});
+    }
   }
-  return views;
 }
 
 }  // namespace
@@ -94,21 +106,29 @@ void GradientSync::sum_tied_copies() {
   }
 }
 
+// One all-reduce for all of them: each rank adds to its slot of a zeroed buffer. The
+// tensor- parallel ranks lay their buckets out alike, so the ranges are the same on each.
 void GradientSync::sum_partial_gradients() {
   if (groups_.tensor->size() == 1) return;
-  std::vector<at::Tensor> views;
+  std::vector<PartialGradient> partial;
+  int64_t total = 0;
   for (const Bucket& bucket : buffer_.buckets()) {
-    const ShardRange owned = owned_range(bucket, groups_, options_);
-    for (auto& view : partial_views(buffer_, bucket, owned)) views.push_back(view);
+    append_partial(buffer_, bucket, owned_range(bucket, groups_, options_), partial);
   }
-  if (views.empty()) return;
-  const at::Tensor packed = at::cat(views);
+  for (const auto& part : partial) total += part.slots * part.view.numel();
+  if (total == 0) return;
+  const at::Tensor packed = at::zeros({total}, partial.front().view.options());
+  const auto each_slot = [&](const auto& use) {
+    int64_t offset = 0;
+    for (auto& part : partial) {
+      const int64_t size = part.view.numel();
+      use(part.view, packed.narrow(0, offset + part.slot * size, size));
+      offset += part.slots * size;
+    }
+  };
+  each_slot([](const at::Tensor& view, const at::Tensor& slot) { slot.copy_(view); });
   groups_.tensor->all_reduce(packed, comm::Reduce::kSum);
-  int64_t offset = 0;
-  for (auto& view : views) {
-    view.copy_(packed.narrow(0, offset, view.numel()));
-    offset += view.numel();
-  }
+  each_slot([](const at::Tensor& view, const at::Tensor& slot) { view.copy_(slot); });
 }
 
 ParameterGather::ParameterGather(ParamBuffer& buffer, const comm::ProcessGroups& groups,

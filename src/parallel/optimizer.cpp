@@ -8,6 +8,27 @@
 
 namespace mtrain::parallel {
 
+namespace {
+
+struct Range {
+  int64_t begin, end;
+};
+
+/// The local elements [begin, end) of `p` without those another rank counts and saves.
+std::vector<Range> without_copies(const Parameter& p, int64_t begin, int64_t end) {
+  std::vector<Range> ranges;
+  for (const SharedRange& shared : p.spec.shared) {
+    if (shared.owner) continue;
+    if (shared.begin > begin) ranges.push_back({begin, std::min(shared.begin, end)});
+    begin = std::max(begin, shared.end);
+  }
+  ranges.push_back({begin, end});
+  std::erase_if(ranges, [](const Range& range) { return range.begin >= range.end; });
+  return ranges;
+}
+
+}  // namespace
+
 Optimizer::Optimizer(ParamBuffer& buffer, const comm::ProcessGroups& groups,
                      const DataParallelOptions& sharding, const AdamWOptions& options)
     : buffer_(buffer), groups_(groups), sharding_(sharding), options_(options) {
@@ -36,7 +57,11 @@ Optimizer::Shard Optimizer::make_shard(const Bucket& bucket) const {
     const int64_t end = std::min(owned.end, p->begin + numel(p->spec.shape));
     if (begin >= end) continue;
     shard.segments.push_back({begin - owned.begin, end - owned.begin, p->spec.decays()});
-    if (counts(*p) && !replica) shard.counted.push_back(shard.segments.back());
+    if (!counts(*p) || replica) continue;
+    for (const Range& range : without_copies(*p, begin - p->begin, end - p->begin)) {
+      const int64_t shift = p->begin - owned.begin;
+      shard.counted.push_back({range.begin + shift, range.end + shift, p->spec.decays()});
+    }
   }
   return shard;
 }
@@ -78,17 +103,27 @@ std::vector<StatePiece> Optimizer::pieces(bool unique) const {
   for (const auto& p : buffer_.params()) {
     if (unique && !counts(*p)) continue;
     const Shard& shard = shards_[static_cast<size_t>(p->bucket)];
-    for (const auto& [at, box] :
-         boxes_of_range(p->spec, shard.begin - p->begin, shard.end - p->begin)) {
-      const int64_t begin = p->begin + at - shard.begin;
-      const auto view = [&](const at::Tensor& flat) {
-        return flat.narrow(0, begin, box.size()).view(box.extent);
-      };
-      result.push_back(
-          {box, view(shard.master), view(shard.exp_avg), view(shard.exp_avg_sq)});
-    }
+    const int64_t begin = std::max<int64_t>(0, shard.begin - p->begin);
+    const int64_t end = std::min(numel(p->spec.shape), shard.end - p->begin);
+    if (begin >= end) continue;
+    const auto ranges =
+        unique ? without_copies(*p, begin, end) : std::vector<Range>{{begin, end}};
+    for (const Range& range : ranges)
+      append_pieces(*p, shard, range.begin, range.end, result);
   }
   return result;
+}
+
+void Optimizer::append_pieces(const Parameter& p, const Shard& shard, int64_t begin,
+                              int64_t end, std::vector<StatePiece>& out) {
+  for (const auto& local : boxes_of_range(p.spec, begin, end)) {
+    const Box& box = local.box;
+    const int64_t first = p.begin + local.begin - shard.begin;
+    const auto view = [&](const at::Tensor& flat) {
+      return flat.narrow(0, first, box.size()).view(box.extent);
+    };
+    out.push_back({box, view(shard.master), view(shard.exp_avg), view(shard.exp_avg_sq)});
+  }
 }
 
 }  // namespace mtrain::parallel

@@ -176,6 +176,7 @@ std::vector<Layout> layouts(int ranks) {
             {1, 1, 1, false, true, uniform, 20000}};
   }
   return {{2, 2, 1, true, false, none},
+          {4, 1, 1, true, true, selective, 20000},
           {2, 1, 1, true, true, none, 20000},
           {1, 2, 1, false, true, block, 20000}};
 }
@@ -208,7 +209,8 @@ BOOST_AUTO_TEST_CASE(gradients_tied) {
 BOOST_AUTO_TEST_CASE(gradients_untied) {
   const GoldenCase golden("tiny-qwen3-untied-bf16/fwdbwd");
   for (const Layout& layout : layouts(ranks())) {
-    if (layout.pipeline == 1) check_forward_backward(golden, layout);
+    if (layout.pipeline == 1 && layout.tensor <= 2)
+      check_forward_backward(golden, layout);
   }
 }
 

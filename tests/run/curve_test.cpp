@@ -136,6 +136,7 @@ const std::vector<Case> kTwoRanks = {
 };
 const std::vector<Case> kFourRanks = {
     {"tp2-pp2", 4, "tp=2 pp=2 mbs=2 ga=4"},
+    {"tp4-sp", 4, "tp=4 sp=true mbs=4 ga=2"},
     {"pp4", 4, "pp=4 mbs=1 ga=8"},
     {"dp4-dist-overlap", 4, "dist=true ogr=true opg=true mbs=1 ga=2"},
     {"dp2-tp2-dist", 4, "tp=2 sp=true dist=true mbs=2 ga=2"},

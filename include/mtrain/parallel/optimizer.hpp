@@ -57,6 +57,8 @@ class Optimizer {
   };
   Shard make_shard(const Bucket& bucket) const;
   bool counts(const Parameter& parameter) const;
+  static void append_pieces(const Parameter& parameter, const Shard& shard, int64_t begin,
+                            int64_t end, std::vector<StatePiece>& out);
 
   ParamBuffer& buffer_;
   const comm::ProcessGroups& groups_;

@@ -27,6 +27,14 @@ enum class TensorRole {
   kPartial,     ///< equal copies whose gradients must be summed over the ranks
 };
 
+/// Local elements that several tensor-parallel ranks hold alike, each with a part of
+/// their gradient: key and value heads where there are fewer of them than ranks.
+struct SharedRange {
+  int64_t begin, end;
+  int slot, slots;  ///< ranks of the same slot hold the same elements; there are `slots`
+  bool owner;       ///< this rank is the one that counts and saves them
+};
+
 struct ParamSpec {
   std::string name;  ///< local name, "layers.3.attention.qkv"; unique on the rank
   Shape shape;       ///< local shape
@@ -34,6 +42,7 @@ struct ParamSpec {
   Init init;
   TensorRole role;
   bool tied;  ///< a copy lives on the first and on the last pipeline stage
+  std::vector<SharedRange> shared = {};  ///< sorted, only with role kSharded
 
   /// AdamW decays matrices and embeddings, never norms or biases (HF and LLaMA-Factory).
   bool decays() const { return shape.size() >= 2; }

@@ -1,5 +1,7 @@
 // Builds the chunks of a Qwen3 stage: parameters first, in forward order, then the
 // layers.
+#include <algorithm>
+
 #include "stage.hpp"
 
 namespace mtrain::models::qwen3 {
@@ -51,7 +53,8 @@ void Stage::build_chunk(int chunk, const ModelOptions& options) {
 
 void Stage::build_layer(int index, int chunk, const ModelOptions& options) {
   const BlockParams p = add_block(buffer_, sizes_, shard_, index, chunk);
-  const kernels::QkvShape heads{sizes_.heads / shard_.size, sizes_.kv_heads / shard_.size,
+  const kernels::QkvShape heads{sizes_.heads / shard_.size,
+                                std::max<int64_t>(1, sizes_.kv_heads / shard_.size),
                                 sizes_.head_dim};
   nn::Block block(nn::Norm(p.attention_norm, sizes_.rms_norm_eps),
                   nn::Attention({p.qkv, p.q_norm, p.k_norm, p.out}, region_, heads,

@@ -116,7 +116,10 @@ std::vector<std::string> Config::layout_faults(const comm::GridSizes& grid) cons
                          " does not divide ", what, " = ", value));
   };
   require("num_attention_heads", sizes_.heads);
-  require("num_key_value_heads", sizes_.kv_heads);
+  // With more ranks than key/value heads each head is held by several neighbours.
+  if (grid.tensor % sizes_.kv_heads != 0) {
+    require("num_key_value_heads", sizes_.kv_heads);
+  }
   require("intermediate_size", sizes_.ffn);
   return faults;
 }

@@ -23,6 +23,15 @@ Box row_slice(const std::string& tensor, int64_t rows, int64_t columns,
   return {tensor, {rows, columns}, {shard.rank * mine, 0}, {mine, columns}};
 }
 
+/// Rows of one key or value head per rank where several ranks share each head.
+Box shared_head(const std::string& tensor, const Sizes& s, const TensorShard& shard) {
+  const int64_t head = shard.rank * s.kv_heads / shard.size;
+  return {tensor,
+          {s.kv_heads * s.head_dim, s.hidden},
+          {head * s.head_dim, 0},
+          {s.head_dim, s.hidden}};
+}
+
 /// Several row-split matrices one after the other in one local parameter.
 ParamSpec fused_rows(const std::string& name, const std::vector<Box>& parts) {
   ParamSpec spec{name,          {0, parts.front().full[1]}, {},
@@ -44,6 +53,26 @@ ParamSpec column_slice(const std::string& name, const std::string& tensor, int64
 ParamSpec norm_vector(const std::string& name, const std::string& tensor, int64_t size,
                       TensorRole role) {
   return {name, {size}, {{0, {tensor, {size}, {0}, {size}}}}, Init::kOnes, role, false};
+}
+
+/// The rank's query heads and the key and value heads they attend to. With more ranks
+/// than key/value heads, ranks / heads neighbours hold the same head.
+ParamSpec qkv(const std::string& name, const std::string& layer, const Sizes& s,
+              const TensorShard& shard) {
+  const bool shares = s.kv_heads < shard.size;
+  const auto kv = [&](const char* tensor) {
+    return shares ? shared_head(layer + tensor, s, shard)
+                  : row_slice(layer + tensor, s.kv_heads * s.head_dim, s.hidden, shard);
+  };
+  ParamSpec spec =
+      fused_rows(name, {row_slice(layer + "self_attn.q_proj.weight", s.heads * s.head_dim,
+                                  s.hidden, shard),
+                        kv("self_attn.k_proj.weight"), kv("self_attn.v_proj.weight")});
+  if (!shares) return spec;
+  const auto heads = static_cast<int>(s.kv_heads), neighbours = shard.size / heads;
+  spec.shared = {{spec.boxes[1].begin, spec.shape[0] * spec.shape[1],
+                  shard.rank / neighbours, heads, shard.rank % neighbours == 0}};
+  return spec;
 }
 
 /// Norms of the residual stream see only their rank's tokens with sequence parallelism.
@@ -75,9 +104,7 @@ BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& s,
   // partial.
   return {
       add(norm("attention_norm", "input_layernorm", s.hidden, stream_norm_role(shard))),
-      add(fused_rows(mine + "qkv", {rows("self_attn.q_proj", s.heads * s.head_dim),
-                                    rows("self_attn.k_proj", s.kv_heads * s.head_dim),
-                                    rows("self_attn.v_proj", s.kv_heads * s.head_dim)})),
+      add(qkv(mine + "qkv", hf, s, shard)),
       add(norm("q_norm", "self_attn.q_norm", s.head_dim, TensorRole::kPartial)),
       add(norm("k_norm", "self_attn.k_norm", s.head_dim, TensorRole::kPartial)),
       add(column_slice(mine + "out", hf + "self_attn.o_proj.weight", s.hidden,
