@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(wrong_pieces_are_refused) {
       {"fit"});
   refuses<Error>(
       [&] {
-        writer.write(embed, at::zeros({6, 4}).to(at::kHalf));
+        writer.write(embed, at::zeros({6, 4}, at::kHalf));
       },
       {"embed", "dtype"});
   refuses<Error>([&] { writer.write(embed, at::zeros({4, 6}).t()); }, {"embed"});
