@@ -144,7 +144,9 @@ TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& att
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
   file = H5Handle(H5Fcreate(temporary.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()),
                   H5Fclose);
-  if (!file.valid()) fail(temporary, h5_last_error());
+  if (!file.valid())
+    throw UserError(cat("cannot create token store ", temporary, ": ", h5_last_error()),
+                    "give a path in a folder that exists and can be written");
   write_attribute(file.get(), store::kFormat, store::kFormatName);
   write_attribute(file.get(), store::kVersionAttribute, store::kVersion);
   write_attribute(file.get(), store::kStage,

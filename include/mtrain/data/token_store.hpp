@@ -1,5 +1,10 @@
-// The token store: one HDF5 file of tokenized samples. mprep writes it, the trainer reads
-// it. Format: contract of the file in docs/token-store.md.
+// The token store: one HDF5 file of tokenized samples, from mprep for the trainer.
+//
+// The root group has the attributes format = "mtrain-tokens", version = 1, stage (pt, sft
+// or dpo) and source_hash, which may be absent, and these one-dimensional datasets:
+// - input_ids, labels: int32 [N];
+// - sample_offsets: int64 [S + 1], in tokens; sample i begins at entry i, ends at i + 1;
+// - row_offsets, where samples are packed: int64 [R + 1], in samples, likewise.
 #pragma once
 
 #include <cstdint>

@@ -113,6 +113,7 @@ BOOST_AUTO_TEST_CASE(masked_history_loses_its_thoughts_unless_preserved) {
   const std::string dropped = encode(options, "qwen3", record);
   BOOST_TEST(dropped.find("x") == dropped.npos, dropped);
   BOOST_TEST(dropped.find("[<think>\n\n</think>\n\nd") != dropped.npos, dropped);
+  BOOST_TEST(dropped.find("<think>") == dropped.rfind("<think>"), dropped);
   options.preserve_thinking = true;
   BOOST_TEST(encode(options, "qwen3", record).find("x\n</think>") != std::string::npos);
 }

@@ -70,6 +70,7 @@ BOOST_AUTO_TEST_CASE(form_c_composes_and_reorders) {
   BOOST_TEST(nfc("\u00e9") == "\u00e9");
   BOOST_TEST(nfc("\u212b") == "\u00c5");
   BOOST_TEST(nfc("a\u0301\u0323") == "\u1ea1\u0301");
+  BOOST_TEST(nfc("a\u0315\u0316") == "a\u0316\u0315");  // marks that compose with nothing
   BOOST_TEST(nfc("\u1112\u1161\u11ab") == "\ud55c");
   BOOST_TEST(nfc("\uac00\u11a8") == "\uac01");
   BOOST_TEST(nfc("\u0958") == "\u0915\u093c");
