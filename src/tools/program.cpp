@@ -26,6 +26,8 @@ void report(const Error& error) {
 /// Ends in order when every rank has the same error, else takes the others down.
 int fail(const comm::Session& session, const Error& error) {
   const bool all_know = error.on_all_ranks() || session.world_size() == 1;
+  // The message names the rank itself where only some have the fault.
+  if (all_know) log::set_prefix("");
   if (!all_know || session.rank() == 0) report(error);
   if (!all_know) session.abort(error.exit_code());
   return error.exit_code();
