@@ -51,11 +51,17 @@ Arguments parse(int argc, char** argv) {
   all.add_options()("words", po::value(&words));
   po::positional_options_description positional;
   positional.add("words", -1);
+  const int style = po::command_line_style::unix_style &
+                    ~po::command_line_style::allow_guessing &
+                    ~po::command_line_style::allow_short;
   try {
     po::variables_map map;
-    po::store(
-        po::command_line_parser(argc, argv).options(all).positional(positional).run(),
-        map);
+    po::store(po::command_line_parser(argc, argv)
+                  .options(all)
+                  .positional(positional)
+                  .style(style)
+                  .run(),
+              map);
     po::notify(map);
   } catch (const po::error& error) {
     throw UserError(cat("mconvert: ", error.what()), "see mconvert --help");
