@@ -113,8 +113,12 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
     config::Model model{};
     model.model_name_or_path = hf_dir;
     description = read_model_description(model);
-    source = checkpoint::open_safetensors(hf_dir);
-    check_tensors(*description.config, *source, hf_dir);
+    source = open_model(*description.config, hf_dir);
+  });
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    fs::remove_all(work);
+    fs::create_directories(work);
   });
   std::string summary;
   session.agree([&] {

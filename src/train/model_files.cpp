@@ -9,6 +9,8 @@
 #include <sstream>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/checkpoint/safetensors.hpp"
+#include "remedy.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -63,7 +65,9 @@ ModelDescription read_model_description(const config::Model& model) {
                 : std::filesystem::path(model.model_config);
   ModelDescription result{path.string(), "", nullptr};
   result.text = read_text_file(path, published ? "model_name_or_path" : "model_config");
-  result.config = models::parse_model_config(result.text, result.path);
+  result.config = with_remedy("give the config.json that belongs to the model", [&] {
+    return models::parse_model_config(result.text, result.path);
+  });
   return result;
 }
 
@@ -118,6 +122,15 @@ void check_tensors(const models::ModelConfig& config,
   if (faults.empty()) return;
   throw UserError(cat(where, ": tensors do not fit config.json; ", join(faults, "; ")),
                   "give weights and config.json of the same model");
+}
+
+std::unique_ptr<checkpoint::TensorSource> open_model(const models::ModelConfig& config,
+                                                     const std::string& folder) {
+  return with_remedy(kModelRemedy, [&] {
+    auto source = checkpoint::open_safetensors(folder);
+    check_tensors(config, *source, folder);
+    return source;
+  });
 }
 
 void load_weights(parallel::ParamBuffer& buffer, const checkpoint::TensorSource& source) {

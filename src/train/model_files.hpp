@@ -43,6 +43,10 @@ std::vector<checkpoint::TensorInfo> tensor_plan(const models::ModelConfig& confi
 void check_tensors(const models::ModelConfig& config,
                    const checkpoint::TensorSource& source, const std::string& where);
 
+/// Opens the safetensors of a Hugging Face folder and checks them as check_tensors does.
+std::unique_ptr<checkpoint::TensorSource> open_model(const models::ModelConfig& config,
+                                                     const std::string& folder);
+
 /// Fills the weights of this rank: reads the boxes it owns and nothing else.
 void load_weights(parallel::ParamBuffer& buffer, const checkpoint::TensorSource& source);
 

@@ -8,6 +8,22 @@
 #include "trainer.hpp"
 
 namespace mtrain::train {
+namespace {
+
+/// Reads what is there before a run: headers of the weights, all of the token stores.
+void check_files(const config::Deck& deck, const models::ModelConfig& config) {
+  const std::string& model = deck.model.model_name_or_path;
+  if (!model.empty()) open_model(config, model);
+  const std::string& store = deck.data.tokenized_path;
+  if (store.empty()) return;
+  for (const auto& path : {store, eval_store_path(store)}) {
+    if (std::filesystem::exists(path)) {
+      check_store(path, deck.train.stage, config.vocab_size());
+    }
+  }
+}
+
+}  // namespace
 
 void run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
   Trainer(parsed, session).run();
@@ -16,6 +32,7 @@ void run_training(const config::ParsedDeck& parsed, const comm::Session& session
 std::string check_run(const config::ParsedDeck& parsed, int world_size) {
   const ModelDescription description = read_model_description(parsed.deck.model);
   check_layout(parsed.deck, *description.config, world_size);
+  check_files(parsed.deck, *description.config);
   return plan_text(parsed.deck, *description.config, world_size);
 }
 

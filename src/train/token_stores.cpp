@@ -7,6 +7,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/data/token_store.hpp"
+#include "remedy.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -21,11 +22,12 @@ bool up_to_date(const data::PrepareOptions& options) {
 }
 
 void prepare_and_report(const data::PrepareOptions& options) {
-  if (up_to_date(options)) {
+  const bool keep = with_remedy(kDataRemedy, [&] { return up_to_date(options); });
+  if (keep) {
     log::info(cat("data: ", options.output_path, " is up to date"));
     return;
   }
-  const auto stats = data::prepare(options);
+  const auto stats = with_remedy(kDataRemedy, [&] { return data::prepare(options); });
   log::info(cat("data: ", join(options.dataset, ","), " -> ", options.output_path, ": ",
                 stats.samples, " samples, ", human_count(double(stats.tokens)),
                 " tokens, ", human_count(double(stats.trained_positions)), " trained, ",
