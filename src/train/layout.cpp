@@ -31,6 +31,20 @@ models::Recompute recompute_options(const config::Train& train) {
   return recompute;
 }
 
+/// Tensor-parallel sizes below the one asked for that fit model and ranks: "1 or 2".
+std::string fitting_tensor_sizes(comm::GridSizes sizes,
+                                 const models::ModelConfig& config) {
+  std::vector<int> fitting;
+  const int asked = sizes.tensor;
+  for (sizes.tensor = 1; sizes.tensor < asked; ++sizes.tensor) {
+    const int64_t ranks = int64_t{sizes.tensor} * sizes.context * sizes.pipeline;
+    if (sizes.world % ranks == 0 && config.layout_faults(sizes).empty()) {
+      fitting.push_back(sizes.tensor);
+    }
+  }
+  return join(fitting, " or ");
+}
+
 }  // namespace
 
 comm::GridSizes grid_sizes(const config::Parallel& p, int world_size) {
@@ -91,8 +105,13 @@ models::ModelOptions model_options(const config::Deck& deck,
 
 void check_layout(const config::Deck& deck, const models::ModelConfig& config,
                   int world_size) {
-  auto faults = config.layout_faults(grid_sizes(deck.parallel, world_size));
+  const auto sizes = grid_sizes(deck.parallel, world_size);
+  auto faults = config.layout_faults(sizes);
   std::vector<std::string> remedies;
+  if (!faults.empty()) {
+    remedies.push_back(cat("choose a tensor_model_parallel_size of ",
+                           fitting_tensor_sizes(sizes, config)));
+  }
   try {
     layer_split(deck.parallel, config.layers());
   } catch (const UserError& error) {
@@ -100,9 +119,6 @@ void check_layout(const config::Deck& deck, const models::ModelConfig& config,
     remedies.push_back(error.remedy());
   }
   if (faults.empty()) return;
-  if (remedies.empty()) {
-    remedies.push_back("choose a tensor_model_parallel_size that divides all of them");
-  }
   throw UserError(join(faults, "\n  "), join(remedies, "; "));
 }
 
