@@ -30,13 +30,26 @@ std::vector<checkpoint::NamedPiece> pieces_to_save(const parallel::Optimizer& op
   return pieces;
 }
 
-/// Keeps the newest `limit` checkpoints.
-void prune(const fs::path& output_dir, int64_t limit) {
-  const auto folders = checkpoint::list_checkpoints(output_dir);
-  for (size_t i = static_cast<size_t>(limit); i < folders.size(); ++i) {
-    fs::remove_all(folders[i]);
-  }
+/// The results of a run overwrite the model it starts from, or remove it.
+void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
+  const std::string& given = deck.model.model_name_or_path;
+  if (given.empty()) return;
+  std::error_code fault;
+  const auto place = [&](const fs::path& path) {
+    return fs::weakly_canonical(fs::absolute(path), fault);
+  };
+  const fs::path inside = place(given).lexically_relative(place(dir));
+  if (fault || inside.empty()) return;
+  const bool same = inside == ".";
+  const bool removed = deck.checkpoint.overwrite_output_dir &&
+                       inside.begin()->string().starts_with("checkpoint-");
+  if (!same && !removed) return;
+  throw UserError(cat("output_dir: ", dir.string(), same ? " is" : " holds",
+                      " the model to start from, ", given),
+                  "choose another folder");
 }
+
+}  // namespace
 
 void remove_earlier_run(const fs::path& dir) {
   for (const auto& folder : checkpoint::list_checkpoints(dir)) fs::remove_all(folder);
@@ -44,13 +57,9 @@ void remove_earlier_run(const fs::path& dir) {
     fs::remove(dir / name);
 }
 
-}  // namespace
-
 std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck) {
   const std::string& wanted = deck.model.resume_from_checkpoint;
-  if (wanted == "none" || (wanted == "auto" && deck.checkpoint.overwrite_output_dir)) {
-    return std::nullopt;
-  }
+  if (wanted == "none") return std::nullopt;
   if (wanted == "auto") return checkpoint::newest_checkpoint(deck.checkpoint.output_dir);
   if (!fs::is_directory(wanted)) {
     throw UserError(cat("resume_from_checkpoint: no folder ", wanted),
@@ -59,9 +68,17 @@ std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck) {
   return fs::path(wanted);
 }
 
-void prepare_output_dir(const config::Deck& deck, bool resuming) {
+bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& checkpoint) {
+  if (!checkpoint) return false;
+  std::error_code missing;
+  const fs::path folder = fs::weakly_canonical(fs::absolute(*checkpoint), missing);
+  return fs::equivalent(folder.parent_path(), output_dir, missing);
+}
+
+void prepare_output_dir(const config::Deck& deck, bool continues) {
   const fs::path dir = deck.checkpoint.output_dir;
   std::error_code error;
+  if (!continues) refuse_model_as_output(deck, dir);
   if (fs::exists(dir, error) && !fs::is_directory(dir, error)) {
     throw UserError(cat("output_dir: ", dir.string(), " is not a folder"),
                     "name a folder that can be created or written");
@@ -73,15 +90,15 @@ void prepare_output_dir(const config::Deck& deck, bool resuming) {
                     "choose a folder you may write to");
   }
   checkpoint::remove_leftovers(dir);
-  const bool used =
-      fs::exists(dir / "trainer_log.jsonl") || !checkpoint::list_checkpoints(dir).empty();
-  if (deck.checkpoint.overwrite_output_dir && !resuming) return remove_earlier_run(dir);
-  if (used && !resuming) {
-    throw UserError(
-        cat("output_dir: ", dir.string(), " already holds a training run"),
-        "set overwrite_output_dir = true, resume_from_checkpoint = auto, or choose "
-        "another folder");
-  }
+  if (continues || deck.checkpoint.overwrite_output_dir) return;
+  const bool resumable = !checkpoint::list_checkpoints(dir).empty();
+  const bool run = resumable || fs::exists(dir / "trainer_log.jsonl");
+  if (!run && !checkpoint::holds_safetensors(dir)) return;
+  throw UserError(cat("output_dir: ", dir.string(), " already holds a ",
+                      run ? "training run" : "model"),
+                  cat("set overwrite_output_dir = true",
+                      resumable ? ", or resume_from_checkpoint = auto" : "",
+                      ", or choose another folder"));
 }
 
 fs::path save_checkpoint(const config::Checkpoint& options,
@@ -102,7 +119,10 @@ fs::path save_checkpoint(const config::Checkpoint& options,
     if (session.rank() != 0) return;
     folder =
         checkpoint::commit(options.output_dir, state.step, summaries, state, deck_text);
-    if (options.save_total_limit) prune(options.output_dir, *options.save_total_limit);
+    if (options.save_total_limit) {
+      checkpoint::prune_checkpoints(options.output_dir,
+                                    static_cast<int>(*options.save_total_limit));
+    }
   });
   return session.broadcast_text(folder.string());
 }
@@ -119,17 +139,19 @@ at::ScalarType saved_dtype(const checkpoint::TrainingState& state) {
                                                                     : at::kFloat;
 }
 
+void require_moments(const checkpoint::CheckpointReader& reader) {
+  // Before the first step the moments are zero by definition (mconvert from-hf).
+  if (reader.has_group(checkpoint::kFirstMomentGroup) || reader.state().step == 0) return;
+  throw UserError(
+      cat(reader.folder().string(), " holds weights only, no optimizer state"),
+      "convert it with mconvert to-hf and start a new run from the result");
+}
+
 void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& buffer,
              parallel::Optimizer& optimizer) {
   const auto& weights = weights_of(reader);
   load_weights(buffer, weights);
   const bool moments = reader.has_group(checkpoint::kFirstMomentGroup);
-  // Before the first step the moments are zero by definition (mconvert from-hf).
-  if (!moments && reader.state().step > 0) {
-    throw UserError(
-        cat(reader.folder().string(), " holds weights only, no optimizer state"),
-        "convert it with mconvert to-hf and start a new run from the result");
-  }
   for (auto& piece : optimizer.pieces(false)) {
     piece.master.copy_(weights.read(piece.box));
     if (!moments) continue;

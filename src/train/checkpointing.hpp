@@ -17,10 +17,18 @@ namespace mtrain::train {
 /// in output_dir. Throws UserError when a named one is damaged or absent.
 std::optional<std::filesystem::path> checkpoint_to_resume(const config::Deck& deck);
 
-/// Makes output_dir ready on one rank: refuses a folder that holds something else unless
-/// overwrite_output_dir, removes leftovers of interrupted saves, checks that it can be
-/// written.
-void prepare_output_dir(const config::Deck& deck, bool resuming);
+/// Whether the run that resumes from `checkpoint` is the one in `output_dir`.
+bool continues_in(const std::filesystem::path& output_dir,
+                  const std::optional<std::filesystem::path>& checkpoint);
+
+/// Makes output_dir ready on one rank: refuses a folder that holds a model or a run,
+/// unless that run `continues` or overwrite_output_dir is set, removes leftovers of
+/// interrupted saves, checks that it can be written. Removes no result: faults may still
+/// be found.
+void prepare_output_dir(const config::Deck& deck, bool continues);
+
+/// Removes checkpoints and logs of the run that is overwritten.
+void remove_earlier_run(const std::filesystem::path& output_dir);
 
 /// Writes checkpoint-STEP from all ranks and commits it; weights in `dtype` alone with
 /// save_only_model. Collective. Returns its folder.
@@ -30,7 +38,12 @@ std::filesystem::path save_checkpoint(const config::Checkpoint& options,
                                       const parallel::Optimizer& optimizer,
                                       at::ScalarType dtype, const comm::Session& session);
 
-/// Fills weights, master weights and moments from a checkpoint of any layout.
+/// Throws UserError unless training can go on from the checkpoint: it has optimizer
+/// state, or no step is done yet.
+void require_moments(const checkpoint::CheckpointReader& reader);
+
+/// Fills weights, master weights and, where stored, moments from a checkpoint of any
+/// layout.
 void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& buffer,
              parallel::Optimizer& optimizer);
 
@@ -41,6 +54,9 @@ const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& r
 /// Fields of TrainingState::extra.
 inline constexpr char kDtypeField[] = "dtype";                 ///< of the run's weights
 inline constexpr char kTokenizerDirField[] = "tokenizer_dir";  ///< where its files were
+/// Sum of the losses since the last log line, and its steps: what the next line averages.
+inline constexpr char kIntervalLossField[] = "interval_loss";
+inline constexpr char kIntervalStepsField[] = "interval_steps";
 
 /// dtype of the weights of the run that saved `state`.
 at::ScalarType saved_dtype(const checkpoint::TrainingState& state);

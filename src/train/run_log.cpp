@@ -53,6 +53,14 @@ std::string fixed(double value, const char* format) {
 
 }  // namespace
 
+std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir) {
+  std::ifstream in(output_dir / "run_summary.json");
+  const auto summary = Json::parse(in, nullptr, false);
+  if (!summary.is_object() || summary.value("result", Json()) != "ok") return {};
+  const Json steps = summary.value("steps", Json());
+  return steps.is_number_integer() ? std::optional(steps.get<int64_t>()) : std::nullopt;
+}
+
 RunLog::RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step)
     : output_dir_(output_dir),
       writes_(writes),

@@ -27,6 +27,10 @@ struct StepFigures {
 /// Where wall time went, by cause, in seconds.
 using TimeByCause = std::map<std::string, double>;
 
+/// The step that run_summary.json of `output_dir` names, if there is one. The summary is
+/// written last of all: results of that step are whole.
+std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir);
+
 /// Writes on rank 0; on other ranks every call does nothing.
 class RunLog {
  public:

@@ -6,11 +6,13 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
-#include "mtrain/checkpoint/safetensors.hpp"
+#include "remedy.hpp"
 #include "trainer.hpp"
 
 namespace mtrain::train {
 namespace {
+
+namespace fs = std::filesystem;
 
 data::SamplerOptions sampler_options(const config::Deck& deck,
                                      const data::TokenStoreReader& store, int dp_size) {
@@ -55,7 +57,9 @@ void Trainer::read_inputs() {
     resume_from_ = checkpoint_to_resume(deck_);
   });
   session_.agree([&] {
-    if (session_.rank() == 0) prepare_output_dir(deck_, resume_from_.has_value());
+    if (session_.rank() == 0) {
+      prepare_output_dir(deck_, continues_in(deck_.checkpoint.output_dir, resume_from_));
+    }
   });
   stores_ = token_stores(deck_, session_);
   session_.agree([&] {
@@ -79,7 +83,7 @@ void Trainer::read_inputs() {
 }
 
 int64_t Trainer::total_steps() const {
-  if (deck_.train.max_steps > 0) return deck_.train.max_steps;
+  if (deck_.train.max_steps >= 0) return deck_.train.max_steps;
   const auto per_epoch = static_cast<double>(loader_->sampler().steps_per_epoch());
   return static_cast<int64_t>(std::ceil(deck_.train.num_train_epochs * per_epoch));
 }
@@ -99,27 +103,44 @@ void Trainer::build_model() {
 void Trainer::load_or_initialise() {
   session_.agree([&] {
     if (resume_from_) {
-      const checkpoint::CheckpointReader reader(*resume_from_);
-      check_tensors(*description_.config, reader.group(checkpoint::kMasterGroup),
-                    resume_from_->string());
-      restore(reader, model_->buffer(), *optimizer_);
-      step_ = reader.state().step;
-      cursor_ = reader.state().samples_consumed;
-      tokens_ = reader.state().tokens;
-      return;
+      return with_remedy(kCheckpointRemedy,
+                         [&] { resume(checkpoint::CheckpointReader(*resume_from_)); });
     }
     if (deck_.model.model_name_or_path.empty()) {
       models::initialise(model_->buffer(), static_cast<uint64_t>(deck_.model.init_seed),
                          description_.config->initializer_range());
     } else {
-      const auto source = checkpoint::open_safetensors(deck_.model.model_name_or_path);
-      check_tensors(*description_.config, *source, deck_.model.model_name_or_path);
+      const auto source =
+          open_model(*description_.config, deck_.model.model_name_or_path);
       load_weights(model_->buffer(), *source);
     }
     optimizer_->reset_master();
   });
-  session_.agree(
-      [&] { log_.emplace(deck_.checkpoint.output_dir, session_.rank() == 0, step_); });
+  // Nothing is left to find fault with: only now an earlier run may go.
+  session_.agree([&] {
+    const fs::path output_dir = deck_.checkpoint.output_dir;
+    const bool writes = session_.rank() == 0;
+    if (writes && deck_.checkpoint.overwrite_output_dir &&
+        !continues_in(output_dir, resume_from_)) {
+      remove_earlier_run(output_dir);
+    }
+    log_.emplace(output_dir, writes, step_);
+  });
+}
+
+void Trainer::resume(const checkpoint::CheckpointReader& reader) {
+  const checkpoint::TrainingState& state = reader.state();
+  check_tensors(*description_.config, weights_of(reader), resume_from_->string());
+  if (deck_.train.do_train && state.step < total_steps_) require_moments(reader);
+  restore(reader, model_->buffer(), *optimizer_);
+  step_ = state.step;
+  cursor_ = state.samples_consumed;
+  tokens_ = state.tokens;
+  const auto steps = state.extra.find(kIntervalStepsField);
+  const auto loss = state.extra.find(kIntervalLossField);
+  if (steps == state.extra.end() || loss == state.extra.end()) return;
+  interval_steps_ = std::stoll(steps->second);
+  interval_loss_ = std::stod(loss->second);
 }
 
 void Trainer::print_banner() const {

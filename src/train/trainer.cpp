@@ -13,6 +13,15 @@
 namespace mtrain::train {
 namespace {
 
+namespace fs = std::filesystem;
+
+/// A double that reads back bit for bit.
+std::string exact_text(double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+
 int64_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -22,8 +31,21 @@ int64_t peak_memory_bytes() {
 }  // namespace
 
 void Trainer::run() {
-  if (deck_.train.do_eval && step_ == 0) eval_loss_ = evaluate();
+  const bool complete = resume_from_ && step_ >= total_steps_;
+  if (deck_.train.do_train && complete) return leave_complete();
+  const bool only_evaluates = !deck_.train.do_train;
+  if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
   if (deck_.train.do_train) train();
+  finish();
+}
+
+void Trainer::leave_complete() {
+  log::info(cat("nothing to train: ", resume_from_->string(), " holds step ", step_,
+                " of ", total_steps_));
+  const fs::path output_dir = deck_.checkpoint.output_dir;
+  const bool whole = summarised_step(output_dir) == step_;
+  if (session_.broadcast_text(whole ? "whole" : "") == "whole") return;
+  export_model(*resume_from_, output_dir);
   finish();
 }
 
@@ -66,7 +88,7 @@ void Trainer::step() {
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
   interval_loss_ += loss;
-  interval_tokens_ += batch.tokens;
+  uncounted_tokens_ += batch.tokens;
   ++interval_steps_;
 }
 
@@ -85,18 +107,23 @@ double Trainer::total_loss(const StepBatch& batch) const {
   return sum.item<double>();
 }
 
-void Trainer::log_step() {
-  at::Tensor tokens = at::full({1}, interval_tokens_, at::kLong);
+void Trainer::count_tokens() {
+  at::Tensor tokens = at::full({1}, uncounted_tokens_, at::kLong);
   groups_.data->all_reduce(tokens, comm::Reduce::kSum);
-  const auto interval_tokens = tokens.item<int64_t>();
-  tokens_ += interval_tokens;
+  tokens_ += tokens.item<int64_t>();
+  interval_tokens_ += tokens.item<int64_t>();
+  uncounted_tokens_ = 0;
+}
+
+void Trainer::log_step() {
+  count_tokens();
   last_.step = step_;
   last_.total_steps = total_steps_;
   last_.epoch = loader_->sampler().epoch(cursor_);
   last_.loss = interval_loss_ / static_cast<double>(interval_steps_);
   last_.tokens = tokens_;
   last_.tokens_per_second =
-      static_cast<double>(interval_tokens) / interval_clock_.restart();
+      static_cast<double>(interval_tokens_) / interval_clock_.restart();
   log_->step(last_);
   interval_loss_ = 0;
   interval_tokens_ = interval_steps_ = 0;
@@ -131,7 +158,7 @@ checkpoint::TrainingState Trainer::state() const {
   checkpoint::TrainingState state;
   state.step = state.updates = step_;
   state.samples_consumed = cursor_;
-  state.tokens = tokens_ + interval_tokens_ * groups_.data->size();
+  state.tokens = tokens_;
   state.seed = static_cast<uint64_t>(deck_.train.seed);
   state.data_seed =
       static_cast<uint64_t>(deck_.data.data_seed.value_or(deck_.train.seed));
@@ -140,6 +167,8 @@ checkpoint::TrainingState Trainer::state() const {
   state.model_config_json = description_.text;
   state.world_size = session_.world_size();
   state.layout = layout_name(deck_.parallel, session_.world_size());
+  state.extra[kIntervalStepsField] = cat(interval_steps_);
+  state.extra[kIntervalLossField] = exact_text(interval_loss_);
   state.extra[kDtypeField] = dtype_name(dtype());
   state.extra[kTokenizerDirField] =
       std::filesystem::absolute(tokenizer_dir(deck_.model)).string();
@@ -148,16 +177,14 @@ checkpoint::TrainingState Trainer::state() const {
 
 void Trainer::save(bool last) {
   gather_->require_all();
+  count_tokens();
   const auto folder =
       save_checkpoint(deck_.checkpoint, state(), config::dump_deck(parsed_), *optimizer_,
                       dtype(), session_);
   log::info(cat("checkpoint saved: ", folder.string()));
   account("save");
-  if (last) {
-    export_model(folder, deck_.checkpoint.output_dir);
-  } else if (deck_.checkpoint.save_hf_model) {
-    export_model(folder, folder / "hf");
-  }
+  if (deck_.checkpoint.save_hf_model) export_model(folder, folder / "hf");
+  if (last) export_model(folder, deck_.checkpoint.output_dir);
   account("save");
 }
 
@@ -175,6 +202,9 @@ void Trainer::export_model(const std::filesystem::path& checkpoint,
 void Trainer::finish() {
   at::Tensor peaks = at::zeros({session_.world_size()}, at::kLong);
   peaks[session_.rank()] = peak_memory_bytes();
+  last_.step = step_;
+  last_.total_steps = total_steps_;
+  last_.tokens = tokens_;
   groups_.world->all_reduce(peaks, comm::Reduce::kSum);
   const auto* first = peaks.data_ptr<int64_t>();
   log_->summary("ok", last_, times_, {first, first + peaks.numel()}, eval_loss_);

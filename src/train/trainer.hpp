@@ -21,24 +21,30 @@ class Trainer {
   /// alike, before anything is trained.
   Trainer(const config::ParsedDeck& parsed, const comm::Session& session);
 
-  /// Trains and evaluates as the deck says, saves and exports at the end.
+  /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
+  /// complete already is left as it is.
   void run();
 
  private:
   void read_inputs();
   void build_model();
   void load_or_initialise();
+  void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
 
   void train();
   /// One optimizer step; adds its loss to the interval's.
   void step();
   void log_step();
+  /// Adds the tokens of all ranks since the last call to tokens_. Collective.
+  void count_tokens();
   double evaluate();
   void save(bool last);
   void export_model(const std::filesystem::path& checkpoint,
                     const std::filesystem::path& hf_dir);
   at::ScalarType dtype() const { return model_->buffer().dtype(); }
+  /// A complete run started again: says so, and repeats an export that was cut short.
+  void leave_complete();
   void finish();
   int64_t total_steps() const;
   /// Sum over the ranks of this rank's share of sum(weight * loss).
@@ -65,8 +71,10 @@ class Trainer {
   std::optional<RunLog> log_;
 
   int64_t step_ = 0, total_steps_ = 0, cursor_ = 0, tokens_ = 0;
-  int64_t interval_steps_ = 0, interval_tokens_ = 0;
-  double interval_loss_ = 0;
+  int64_t interval_steps_ = 0;    ///< since the last log line
+  double interval_loss_ = 0;      ///< sum over them
+  int64_t interval_tokens_ = 0;   ///< since then, by this process, on all ranks
+  int64_t uncounted_tokens_ = 0;  ///< of this data-parallel rank, not in tokens_ yet
   Stopwatch interval_clock_, clock_;
   StepFigures last_{};
   double eval_loss_;
