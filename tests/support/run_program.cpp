@@ -2,6 +2,7 @@
 #include "support/run_program.hpp"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -20,16 +21,20 @@ std::string quoted(const std::string& word) {
   return result + "'";
 }
 
-}  // namespace
-
-Outcome run_program(const std::string& program, int ranks,
-                    const std::vector<std::string>& arguments) {
-  std::string command;
-  if (ranks > 1)
-    command = cat(MTRAIN_SOURCE_DIR "/scripts/local_mpirun -np ", ranks, " ");
-  command += quoted(cat(MTRAIN_BINARY_DIR "/bin/", program));
+/// The program of this build with its arguments, for a shell.
+std::string command_of(const std::string& program,
+                       const std::vector<std::string>& arguments) {
+  std::string command = quoted(cat(MTRAIN_BINARY_DIR "/bin/", program));
   for (const auto& argument : arguments) command += " " + quoted(argument);
-  std::FILE* pipe = popen((command + " 2>&1 < /dev/null").c_str(), "r");
+  return command;
+}
+
+Outcome run_shell(const std::string& command) {
+  const auto errors = std::filesystem::path(MTRAIN_BINARY_DIR) / "test-scratch" /
+                      cat("stderr-", getpid(), ".txt");
+  std::filesystem::create_directories(errors.parent_path());
+  const std::string whole = command + " < /dev/null 2> " + quoted(errors.string());
+  std::FILE* pipe = popen(whole.c_str(), "r");
   MT_CHECK(pipe != nullptr, "cannot run ", command);
   Outcome outcome;
   char buffer[4096];
@@ -38,7 +43,26 @@ Outcome run_program(const std::string& program, int ranks,
   }
   const int status = pclose(pipe);
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  outcome.errors = read_text(errors);
+  outcome.output += outcome.errors;
+  std::filesystem::remove(errors);
   return outcome;
+}
+
+}  // namespace
+
+Outcome run_program(const std::string& program, int ranks,
+                    const std::vector<std::string>& arguments) {
+  if (ranks == 1) return run_shell(command_of(program, arguments));
+  return run_programs({{program, ranks, arguments}});
+}
+
+Outcome run_programs(const std::vector<RankSet>& sets) {
+  std::vector<std::string> parts;
+  for (const auto& [program, ranks, arguments] : sets)
+    parts.push_back(cat("-np ", ranks, " ", command_of(program, arguments)));
+  return run_shell(quoted(MTRAIN_SOURCE_DIR "/scripts/local_mpirun") + " " +
+                   join(parts, " : "));
 }
 
 std::filesystem::path scratch(const std::string& name) {

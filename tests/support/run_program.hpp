@@ -10,13 +10,23 @@ namespace mtrain::test {
 
 struct Outcome {
   int exit_code;
-  std::string output;  ///< stdout and stderr
+  std::string output;  ///< stdout, then stderr
+  std::string errors;  ///< stderr
 };
 
 /// Runs `program` (mtrain, mprep, mconvert) with `arguments` on `ranks` ranks (1: without
 /// mpirun).
 Outcome run_program(const std::string& program, int ranks,
                     const std::vector<std::string>& arguments);
+
+/// A program and some of the ranks that run it.
+struct RankSet {
+  std::string program;
+  int ranks;
+  std::vector<std::string> arguments;
+};
+/// Runs one job whose ranks differ in their arguments, as `mpirun A : B`.
+Outcome run_programs(const std::vector<RankSet>& sets);
 
 /// A fresh empty folder for one test, removed by the next run of the same test.
 std::filesystem::path scratch(const std::string& name);
