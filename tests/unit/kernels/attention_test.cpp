@@ -143,6 +143,7 @@ BOOST_AUTO_TEST_CASE(refuses_documents_that_do_not_fit) {
 
 BOOST_AUTO_TEST_CASE(longest_document) {
   BOOST_TEST((Documents{{0, 3, 10, 12}}.longest()) == 7);
+  BOOST_TEST((Documents{{0, 9, 10}}.longest()) == 9);
   BOOST_TEST((Documents{{0}}.longest()) == 0);
 }
 

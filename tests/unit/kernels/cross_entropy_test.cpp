@@ -112,6 +112,13 @@ BOOST_AUTO_TEST_CASE(empty_slice_and_minus_infinity) {
   BOOST_TEST(logits.ne(0).sum().item<int64_t>() == 0);
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_weight_zero_become_zeros) {
+  at::Tensor logits = at::full({2, 40}, NAN);
+  cross_entropy_backward_(logits, at::zeros({2}), at::tensor({3, -100}, at::kLong),
+                          at::zeros({2}), {0, 40});
+  BOOST_TEST(logits.ne(0).sum().item<int64_t>() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(nan_reaches_the_statistics) {
   at::Tensor logits = at::zeros({1, 40});
   logits[0][33] = NAN;

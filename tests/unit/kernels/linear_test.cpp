@@ -67,6 +67,10 @@ BOOST_AUTO_TEST_CASE(views_are_read_by_their_strides) {
   const at::Tensor x = wide.narrow(1, 30, 40);
   check_close(linear_forward(x, w), at::mm(x.to(at::kDouble), w.to(at::kDouble).t()), 1,
               44, "y");
+  const at::Tensor turned = random({40, 50}).t();  // rows are not dense
+  check_close(linear_forward(turned, w),
+              at::mm(turned.to(at::kDouble), w.to(at::kDouble).t()), 1, 44,
+              "y of a transposed x");
   at::Tensor rows = at::zeros({90, 20});
   at::Tensor middle = rows.narrow(0, 10, 50);
   linear_forward_out(middle, x, w);
