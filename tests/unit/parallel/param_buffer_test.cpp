@@ -42,7 +42,7 @@ void fill(ParamBuffer& buffer, const std::vector<Entry>& model,
 /// Runs `check(buffer, options)` on buffers with these bucket sizes and shard counts.
 template <class Check>
 void for_all_buffers(const Check& check) {
-  for (const int64_t bucket_elements : {1, 100, 300, 1000, 1 << 20})
+  for (const int64_t bucket_elements : {1, 64, 100, 320, 1000, 1 << 20})
     for (const int shards : {1, 2, 3, 4, 8})
       for (const auto dtype : {at::kFloat, at::kBFloat16}) {
         const ParamBufferOptions options{dtype, at::kCPU, bucket_elements, shards};

@@ -142,6 +142,16 @@ BOOST_AUTO_TEST_CASE(a_range_within_rows_is_three_boxes) {
   BOOST_TEST((found[0].begin == 3 && found[1].begin == 5 && found[2].begin == 15));
 }
 
+BOOST_AUTO_TEST_CASE(whole_rows_are_one_box) {
+  for (const ParamSpec& p : specs()) {
+    const auto found = boxes_of_range(p, 0, numel(p.shape));
+    BOOST_REQUIRE(found.size() == p.boxes.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      BOOST_TEST((found[i].box == p.boxes[i].box && found[i].begin == p.boxes[i].begin));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(only_matrices_decay) {
   BOOST_TEST(spec({3, 4}, {}).decays());
   BOOST_TEST(spec({2, 3, 4}, {}).decays());
