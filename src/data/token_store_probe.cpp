@@ -48,9 +48,10 @@ void probe_old_format(const std::string& path, const std::function<void()>& open
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFSIGNALED(status))
-    refuse_store(path, cat("damaged: the HDF5 library dies of signal ", WTERMSIG(status),
-                           " when it opens the file"));
+  if (status == 0) return;
+  const std::string end =
+      WIFSIGNALED(status) ? cat("dies of signal ", WTERMSIG(status)) : "ends the program";
+  refuse_store(path, cat("damaged: the HDF5 library ", end, " when it opens the file"));
 }
 
 }  // namespace mtrain::data
