@@ -30,6 +30,7 @@ struct Arguments {
   std::string command;
   std::vector<std::string> folders;
   train::ConvertFlags flags;
+  bool has_to_hf_flags = false;
   bool help = false, version = false;
 };
 
@@ -63,6 +64,7 @@ Arguments parse(int argc, char** argv) {
                   .run(),
               map);
     po::notify(map);
+    out.has_to_hf_flags = !map["dtype"].defaulted() || !map["max-shard-size"].defaulted();
   } catch (const po::error& error) {
     throw UserError(cat("mconvert: ", error.what()), "see mconvert --help");
   }
@@ -90,6 +92,11 @@ void execute(const Arguments& a, const comm::Session& session) {
                     "see mconvert --help");
   }
   require_folders(a, a.command == "inspect" || a.command == "verify" ? 1 : 2);
+  if (a.has_to_hf_flags && a.command != "to-hf") {
+    throw UserError(
+        cat("mconvert ", a.command, ": --dtype and --max-shard-size are for to-hf only"),
+        "remove them");
+  }
   if (a.command == "to-hf")
     return train::to_hf(a.folders[0], a.folders[1], a.flags, session);
   if (a.command == "from-hf") return train::from_hf(a.folders[0], a.folders[1], session);
