@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(equal_sized_rank_files_may_not_change_places) {
   refuses<UserError>([&] { read_everything(folder); }, {"rank-00000.h5", "structure"});
 }
 
-BOOST_AUTO_TEST_CASE(foreign_hdf5_is_fenced) {
+BOOST_AUTO_TEST_CASE(foreign_hdf5_storage_is_fenced) {
   refuse_hdf5(
       [](hid_t file, hid_t) {
         H5Lcreate_soft("/master", file, "x", H5P_DEFAULT, H5P_DEFAULT);
@@ -224,6 +224,9 @@ BOOST_AUTO_TEST_CASE(foreign_hdf5_is_fenced) {
         replace_with(group, [](hid_t p) { H5Pset_layout(p, H5D_COMPACT); });
       },
       "contiguous");
+}
+
+BOOST_AUTO_TEST_CASE(foreign_hdf5_types_are_fenced) {
   refuse_hdf5(
       [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F32BE, H5P_DEFAULT, 6); },
       "type");
@@ -239,6 +242,9 @@ BOOST_AUTO_TEST_CASE(foreign_hdf5_is_fenced) {
   refuse_hdf5(
       [](hid_t, hid_t group) { replace_dataset(group, H5T_IEEE_F32LE, H5P_DEFAULT, 6); },
       "place");
+}
+
+BOOST_AUTO_TEST_CASE(foreign_hdf5_names_are_fenced) {
   refuse_hdf5([](hid_t, hid_t group) { H5Ldelete(group, "w@0", H5P_DEFAULT); },
               "0 datasets");
   refuse_hdf5(

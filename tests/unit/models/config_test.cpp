@@ -211,10 +211,8 @@ BOOST_AUTO_TEST_CASE(layouts_that_do_not_divide_are_named) {
   };
   BOOST_TEST(faults(1).empty());
   BOOST_TEST(faults(2).empty());
-  BOOST_TEST(faults(4) == (std::vector<std::string>{
-                              "tensor_model_parallel_size = 4 does not divide "
-                              "num_key_value_heads = 2"}),
-             boost::test_tools::per_element());
+  // Two neighbours hold each key/value head.
+  BOOST_TEST(faults(4).empty());
   BOOST_REQUIRE(faults(3).size() == 3u);
   BOOST_TEST(faults(3)[0] ==
              "tensor_model_parallel_size = 3 does not divide num_attention_heads = 4");
