@@ -49,6 +49,14 @@ void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
                   "choose another folder");
 }
 
+/// Token stores are what a run that failed early leaves; anything else is somebody's.
+bool holds_only_token_stores(const fs::path& dir) {
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    if (entry.path().extension() != ".h5") return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void remove_earlier_run(const fs::path& dir) {
@@ -93,9 +101,12 @@ void prepare_output_dir(const config::Deck& deck, bool continues) {
   if (continues || deck.checkpoint.overwrite_output_dir) return;
   const bool resumable = !checkpoint::list_checkpoints(dir).empty();
   const bool run = resumable || fs::exists(dir / "trainer_log.jsonl");
-  if (!run && !checkpoint::holds_safetensors(dir)) return;
-  throw UserError(cat("output_dir: ", dir.string(), " already holds a ",
-                      run ? "training run" : "model"),
+  const bool model = checkpoint::holds_safetensors(dir);
+  if (!run && !model && holds_only_token_stores(dir)) return;
+  throw UserError(cat("output_dir: ", dir.string(), " already holds ",
+                      run     ? "a training run"
+                      : model ? "a model"
+                              : "other files"),
                   cat("set overwrite_output_dir = true",
                       resumable ? ", or resume_from_checkpoint = auto" : "",
                       ", or choose another folder"));
