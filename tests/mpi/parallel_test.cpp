@@ -44,7 +44,7 @@ void for_all_layouts(const Check& check) {
   for (const auto& [tensor, pipeline] : layouts()) {
     for (const auto& sharding : kShardings) {
       const auto dtype = count++ % 2 == 0 ? at::kFloat : at::kBFloat16;
-      check(ToyLayout{tensor, pipeline, sharding, 64, dtype});
+      check(ToyLayout{tensor, pipeline, sharding, 256, dtype});
     }
     ++count;
   }
@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(every_sharding_trains_to_the_same_bits) {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       State first;
       for (const auto& sharding : kShardings) {
-        const ToyLayout layout{tensor, pipeline, sharding, 64, dtype};
+        const ToyLayout layout{tensor, pipeline, sharding, 256, dtype};
         Trainer trainer(layout);
         trainer.run(0, 4);
         const State state = trainer.state();
@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(every_rank_has_the_updated_weights) {
 
 // What a layer sees right after asking is complete, however late the other ranks are.
 BOOST_AUTO_TEST_CASE(a_weight_is_complete_once_required) {
-  Trainer trainer({1, 1, {true, false, true}, 64, at::kFloat});
+  Trainer trainer({1, 1, {true, false, true}, 256, at::kFloat});
   trainer.reduce(0);
   trainer.optimizer.update(kRate, trainer.optimizer.gradient_norm(), 1);
   if (test::session().rank() > 0) {
@@ -337,7 +337,7 @@ BOOST_AUTO_TEST_CASE(state_moves_between_shardings) {
   for (const auto& [tensor, pipeline] : layouts()) {
     const auto dtype = tensor == pipeline ? at::kFloat : at::kBFloat16;
     const ToyLayout plain{tensor, pipeline, {false, false, false}, 1 << 20, dtype};
-    const ToyLayout sharded{tensor, pipeline, {true, true, true}, 64, dtype};
+    const ToyLayout sharded{tensor, pipeline, {true, true, true}, 256, dtype};
     Trainer whole(plain), rest(sharded), back(plain);
     whole.run(0, 2);
     restore(rest.model, rest.optimizer, whole.state());

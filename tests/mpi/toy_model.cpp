@@ -19,7 +19,8 @@ using parallel::ParamSpec;
 using parallel::Shape;
 using parallel::TensorRole;
 
-constexpr int64_t kVocab = 9, kWidth = 5;
+/// Wide enough that the shards of a bucket cut through rows of most parameters.
+constexpr int64_t kVocab = 9, kWidth = 37;
 
 /// Multiples of 1/16 from -1/2 to 1/2 that depend on tag and element only.
 at::Tensor noise(const std::string& tag, const Shape& shape) {
@@ -36,8 +37,9 @@ at::Tensor noise(const std::string& tag, const Shape& shape) {
 std::map<std::string, Shape> stage_tensors(int stage) {
   const auto named = [&](const char* part) { return cat("stage", stage, ".", part); };
   return {{named("a"), {8, kWidth}},
-          {named("b"), {4, kWidth}},
-          {named("out"), {6, 8}},
+          {named("two_heads"), {4, kWidth}},
+          {named("one_head"), {3, kWidth}},
+          {named("out"), {6, 40}},
           {named("norm"), {10}},
           {named("head_norm"), {7}}};
 }
@@ -60,13 +62,24 @@ at::Tensor gradient(const std::string& tensor, const Shape& shape, const Source&
   return noise(cat(tensor, " ", s.step, " ", s.data, " ", s.tensor, " ", s.copy), shape);
 }
 
-bool is_partial(const std::string& tensor) {
-  return tensor.ends_with("head_norm");
+/// How many heads the rows of a tensor are; 0 where they may be split anywhere.
+int heads(const std::string& tensor) {
+  return tensor.ends_with("two_heads") ? 2 : tensor.ends_with("one_head") ? 1 : 0;
+}
+
+/// Tensor-parallel ranks that hold the same head; each makes a part of its gradient.
+int ranks_per_head(const std::string& tensor, int ranks) {
+  return heads(tensor) == 0 ? 1 : std::max(1, ranks / heads(tensor));
+}
+
+bool is_partial(const std::string& tensor, int ranks) {
+  return tensor.ends_with("head_norm") || ranks_per_head(tensor, ranks) > 1;
 }
 
 Box rows(const std::string& tensor, const Shape& full, int rank, int ranks) {
-  const int64_t mine = full[0] / ranks;
-  return {tensor, full, {rank * mine, 0}, {mine, full[1]}};
+  const int copies = ranks_per_head(tensor, ranks);
+  const int64_t mine = full[0] * copies / ranks;
+  return {tensor, full, {rank / copies * mine, 0}, {mine, full[1]}};
 }
 
 }  // namespace
@@ -111,17 +124,24 @@ void ToyModel::add_table(int chunk) {
 
 void ToyModel::add_stage(int stage) {
   const auto named = [&](const char* part) { return cat("stage", stage, ".", part); };
-  const Box a = rows(named("a"), {8, kWidth}, at_.tensor, layout.tensor);
-  const Box b = rows(named("b"), {4, kWidth}, at_.tensor, layout.tensor);
-  buffer.add({named("fused"),
-              {12 / layout.tensor, kWidth},
-              {{0, a}, {a.size(), b}},
-              Init::kNormal,
-              TensorRole::kSharded,
-              false},
-             0);
-  const int64_t columns = 8 / layout.tensor;
-  const Box out{named("out"), {6, 8}, {0, at_.tensor * columns}, {6, columns}};
+  ParamSpec fused{named("fused"), {0, kWidth},          {},
+                  Init::kNormal,  TensorRole::kSharded, false};
+  for (const auto& [part, full] :
+       {std::pair("a", Shape{8, kWidth}), std::pair("two_heads", Shape{4, kWidth}),
+        std::pair("one_head", Shape{3, kWidth})}) {
+    const Box box = rows(named(part), full, at_.tensor, layout.tensor);
+    const int64_t begin = parallel::numel(fused.shape);
+    const int copies = ranks_per_head(box.tensor, layout.tensor);
+    if (copies > 1) {
+      fused.shared.push_back({begin, begin + box.size(), at_.tensor / copies,
+                              layout.tensor / copies, at_.tensor % copies == 0});
+    }
+    fused.boxes.push_back({begin, box});
+    fused.shape[0] += box.extent[0];
+  }
+  buffer.add(fused, 0);
+  const int64_t columns = 40 / layout.tensor;
+  const Box out{named("out"), {6, 40}, {0, at_.tensor * columns}, {6, columns}};
   buffer.add({named("out"),
               {6, columns},
               {{0, out}},
@@ -158,11 +178,11 @@ void ToyModel::load_weights(const Tensors& logical) {
 void ToyModel::backward(int64_t step, parallel::GradientSync& sync) {
   for (auto it = buffer.params().rbegin(); it != buffer.params().rend(); ++it) {
     parallel::Parameter& p = **it;
-    const bool partial = p.spec.role == TensorRole::kPartial;
     const int copy = p.spec.tied && at_.pipeline > 0 ? 1 : 0;
-    const Source source{step, at_.data, partial ? at_.tensor : -1, copy};
     for (const auto& [begin, box] : p.spec.boxes) {
-      const at::Tensor whole = gradient(box.tensor, box.full, source);
+      const bool partial = is_partial(box.tensor, layout.tensor);
+      const at::Tensor whole = gradient(
+          box.tensor, box.full, {step, at_.data, partial ? at_.tensor : -1, copy});
       p.grad.flatten().narrow(0, begin, box.size()).add_(part_of(whole, box).flatten());
     }
     sync.ready(p);
@@ -174,12 +194,17 @@ Tensors ToyModel::total_gradients(int64_t step) const {
   for (const auto& [tensor, shape] : tensors(layout.pipeline)) {
     at::Tensor& sum = total[tensor] = at::zeros(shape);
     const int copies = tensor == "table" && layout.pipeline > 1 ? 2 : 1;
-    const int parts = is_partial(tensor) ? layout.tensor : 1;
+    const bool partial = is_partial(tensor, layout.tensor);
     for (int data = 0; data < grid.data_size(); ++data)
       for (int copy = 0; copy < copies; ++copy)
-        for (int part = 0; part < parts; ++part) {
-          const int rank = is_partial(tensor) ? part : -1;
-          sum += gradient(tensor, shape, {step, data, rank, copy});
+        for (int rank = 0; rank < (partial ? layout.tensor : 1); ++rank) {
+          const at::Tensor part =
+              gradient(tensor, shape, {step, data, partial ? rank : -1, copy});
+          // Of a split head a rank knows the gradient of its rows only.
+          const Box held = heads(tensor) > 0 && partial
+                               ? rows(tensor, shape, rank, layout.tensor)
+                               : Box{tensor, shape, Shape(shape.size(), 0), shape};
+          part_of(sum, held).add_(part_of(part, held));
         }
   }
   return total;

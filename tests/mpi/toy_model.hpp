@@ -25,10 +25,11 @@ using Tensors = std::map<std::string, at::Tensor>;
 /// The part of a logical tensor that a box covers.
 at::Tensor part_of(const at::Tensor& logical, const parallel::Box& box);
 
-/// On every stage two fused row slices and a column slice (each tensor-parallel rank its
-/// own part), a norm (equal on all) and a head norm (partial gradients); at both ends of
-/// the pipeline the rank's slice of a vocabulary of 9 in up to 8 rows, so that some are
-/// padding and some slices are empty.
+/// On every stage fused row slices, among them of heads that several tensor-parallel
+/// ranks hold where there are more ranks than heads, a column slice, a norm (equal on all
+/// ranks) and a head norm (partial gradients); at both ends of the pipeline the rank's
+/// slice of a vocabulary of 9 in up to 8 rows, so that some are padding and some slices
+/// are empty.
 class ToyModel {
  public:
   explicit ToyModel(const ToyLayout& layout);
