@@ -8,7 +8,8 @@
 #   make setup     install what is missing, and nothing else
 #   make clean     remove what was built; .deps/ with the downloads stays
 #
-#   BUILD=cpu      what to build: cpu (default) or debug; cuda is not built yet
+#   BUILD=cpu      what to build: cpu (default), debug, or cuda (needs nvcc 13)
+#   CUDA_ARCH=90   GPU architectures of BUILD=cuda, as CMake names them: "90", "90;100"
 #   PACKAGES=no    install no Debian packages: compiler, MPI, HDF5 ... come from elsewhere
 #   JOBS=N         compile jobs at a time (default: what cores and memory allow)
 
@@ -16,12 +17,14 @@ BUILD ?= cpu
 PACKAGES ?= yes
 JOBS ?= $(shell scripts/build_jobs)
 ARGS ?=
+CUDA_ARCH ?= 90
 
 folder_cpu   := build
 folder_debug := build-debug
 folder_cuda  := build-cuda
 options_cpu   := -DCMAKE_BUILD_TYPE=Release
 options_debug := -DCMAKE_BUILD_TYPE=Debug
+options_cuda  := -DCMAKE_BUILD_TYPE=Release -DMTRAIN_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=$(CUDA_ARCH)"
 folder := $(folder_$(BUILD))
 ifeq ($(folder),)
   $(error BUILD=$(BUILD) is unknown: use cpu, debug or cuda)
@@ -59,13 +62,11 @@ $(folder)/build.ninja: | setup
 	@cmake -S . -B $(folder) -G Ninja $(options_$(BUILD))
 
 setup: | can_build
-	@scripts/setup.sh $(if $(filter no,$(PACKAGES)),--no-packages)
+	@scripts/setup.sh $(if $(filter no,$(PACKAGES)),--no-packages) $(if $(filter cuda,$(BUILD)),--cuda)
 
-# Comes with the GPU kernels; 'scripts/setup.sh --cuda' already fetches what it will need.
 can_build:
 ifeq ($(BUILD),cuda)
-	@echo "make: BUILD=cuda is not built yet: mtrain has no CUDA kernels so far. Use BUILD=cpu." >&2
-	@exit 1
+	@command -v nvcc >/dev/null || { echo "make: BUILD=cuda needs nvcc of the CUDA toolkit 13 in PATH; use BUILD=cpu without" >&2; exit 1; }
 endif
 
 clean:

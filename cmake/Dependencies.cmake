@@ -11,7 +11,12 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 # LibTorch comes from the Python wheel (see scripts/setup.sh): a folder with torch/ and nvidia/.
 # The wheel's own CMake package asks for CUDA even where only the CPU is used, so it is not used.
-set(MTRAIN_LIBTORCH "${CMAKE_SOURCE_DIR}/.deps/libtorch" CACHE PATH
+if(MTRAIN_CUDA)
+  set(libtorch_folder libtorch-cuda)
+else()
+  set(libtorch_folder libtorch)
+endif()
+set(MTRAIN_LIBTORCH "${CMAKE_SOURCE_DIR}/.deps/${libtorch_folder}" CACHE PATH
     "folder that holds the unpacked torch wheel")
 find_library(TORCH_CPU_LIBRARY torch_cpu PATHS "${MTRAIN_LIBTORCH}/torch/lib"
              NO_DEFAULT_PATH REQUIRED)

@@ -15,7 +15,7 @@ endfunction()
 # Every file that includes ATen pays seconds for it: share one precompiled header.
 add_library(mtrain_pch OBJECT "${CMAKE_SOURCE_DIR}/cmake/pch.cpp")
 target_link_libraries(mtrain_pch PUBLIC aten)
-target_precompile_headers(mtrain_pch PRIVATE <ATen/ATen.h>)
+target_precompile_headers(mtrain_pch PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:<ATen/ATen.h$<ANGLE-R>>")
 
 function(mtrain_use_pch target)
   if("aten" IN_LIST ARGN)

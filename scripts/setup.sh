@@ -3,7 +3,8 @@
 # Called by the Makefile before each build; where nothing is missing it returns at once.
 #
 #   scripts/setup.sh          for the CPU build
-#   scripts/setup.sh --cuda   the same with CUDA: every NVIDIA library that torch asks for
+#   scripts/setup.sh --cuda   the same with CUDA: every NVIDIA library that torch asks for, and the
+#                             headers of cuDNN's frontend; nvcc itself comes from elsewhere
 #   --no-packages             leave apt-get out: compiler, MPI, HDF5 ... come from elsewhere
 #
 # Packages are installed with apt-get (as root, or through sudo). All else goes to .deps/ in this
@@ -14,6 +15,7 @@ cd "$(dirname "$0")/.."
 
 readonly kTorch=2.11.0
 readonly kClangFormat=14.0.6
+readonly kCudnnFrontend=1.32.0
 # LibTorch is the C++ part of the wheel, so any one Python version will do.
 readonly kPython=3.11
 readonly kDeps="$PWD/.deps"
@@ -130,6 +132,19 @@ install_libtorch() {
   close_workbench
 }
 
+# Headers only; the library behind them came with LibTorch.
+install_cudnn_frontend() {
+  local folder="$kDeps/cudnn-frontend-$kCudnnFrontend"
+  [[ ! -e $folder/include/cudnn_frontend.h ]] || return 0
+  say "fetching the headers of cuDNN's frontend $kCudnnFrontend"
+  open_workbench
+  fetch_wheels "$kWork/tree" --no-deps "nvidia-cudnn-frontend==$kCudnnFrontend"
+  rm -rf "$kDeps"/cudnn-frontend-*
+  mkdir "$folder"
+  mv "$kWork/tree/include" "$kWork"/tree/*.dist-info "$folder"
+  close_workbench
+}
+
 # The version is fixed because each one formats a little differently.
 install_clang_format() {
   local tool="$kDeps/clang-format-$kClangFormat"
@@ -156,6 +171,7 @@ main() {
   install_clang_format
   if [[ $cuda == yes ]]; then
     install_libtorch libtorch-cuda cuda
+    install_cudnn_frontend
   else
     install_libtorch libtorch cpu
   fi
