@@ -7,6 +7,39 @@ set(MTRAIN_MPIRUN "${CMAKE_SOURCE_DIR}/scripts/local_mpirun")
 # A Boost.Test program. NP registers it once per rank count, under a real mpirun.
 function(mtrain_test name)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;USES;LINKS;NP" ${ARGN})
+  mtrain_test_program(${name} SOURCES ${ARG_SOURCES} USES ${ARG_USES} LINKS ${ARG_LINKS})
+  if(NOT ARG_NP)
+    mtrain_test_command(${name} LABEL ${ARG_LABEL} COMMAND ${name})
+  endif()
+  foreach(ranks ${ARG_NP})
+    mtrain_test_command(${name}_np${ranks} LABEL ${ARG_LABEL} NP ${ranks}
+                        COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>)
+  endforeach()
+endfunction()
+
+# mtrain_gpu_test(NAME SOURCES ... USES layers... LINKS packages... NP 1 2 4 BACKENDS mpi nccl)
+# An MPI test program over CUDA tensors, once per rank count and backend (tests/support/
+# mpi_main.hpp). It prints "skipped: " and why where there is no GPU for it. The ranks may share
+# one: NCCL is then told to allow it and to use few thread blocks, all of which must fit on it.
+function(mtrain_gpu_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS;NP;BACKENDS" ${ARGN})
+  mtrain_test_program(${name} SOURCES ${ARG_SOURCES} USES ${ARG_USES} LINKS ${ARG_LINKS})
+  foreach(backend ${ARG_BACKENDS})
+    foreach(ranks ${ARG_NP})
+      set(test ${name}_${backend}_np${ranks})
+      mtrain_test_command(${test} LABEL gpu NP ${ranks}
+                          COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>
+                                  --log_level=message -- cuda ${backend})
+      math(EXPR max_ctas "16 / ${ranks}")
+      set_tests_properties(${test} PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " ENVIRONMENT
+        "${MTRAIN_TEST_ENV};NCCL_MULTI_RANK_GPU_ENABLE=1;NCCL_MAX_CTAS=${max_ctas}")
+    endforeach()
+  endforeach()
+endfunction()
+
+# mtrain_test_program(NAME SOURCES ... USES layers... LINKS packages...): the program alone.
+function(mtrain_test_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_compile_definitions(${name} PRIVATE BOOST_TEST_DYN_LINK
     MTRAIN_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MTRAIN_BINARY_DIR="${CMAKE_BINARY_DIR}")
@@ -16,13 +49,6 @@ function(mtrain_test name)
   endforeach()
   target_link_libraries(${name} PRIVATE Boost::unit_test_framework ${ARG_LINKS})
   mtrain_use_pch(${name} ${ARG_LINKS})
-  if(NOT ARG_NP)
-    mtrain_test_command(${name} LABEL ${ARG_LABEL} COMMAND ${name})
-  endif()
-  foreach(ranks ${ARG_NP})
-    mtrain_test_command(${name}_np${ranks} LABEL ${ARG_LABEL} NP ${ranks}
-                        COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>)
-  endforeach()
 endfunction()
 
 # mtrain_test_command(NAME LABEL label COMMAND command... [NP ranks] [TIMEOUT seconds])

@@ -11,15 +11,27 @@
 namespace mtrain::comm {
 namespace {
 
-/// A request and the tensors it works on. `copy_to`/`copy_from`: a result that MPI had to
-/// put elsewhere because it forbids aliased buffers.
+/// How many elements go to or come from each rank, and where they start.
+struct Layout {
+  std::vector<int> counts, offsets;
+};
+
+/// A request and what MPI reads or writes until it is complete. `copy_to`/`copy_from`: a
+/// result that MPI had to put elsewhere because it forbids aliased buffers.
 class MpiWork : public Work {
  public:
   MpiWork(std::string operation, std::vector<at::Tensor> keep)
       : operation_(std::move(operation)), keep_(std::move(keep)) {}
-  ~MpiWork() override { complete(); }
+  ~MpiWork() override {
+    try {
+      wait();
+    } catch (const std::exception&) {
+      // Whoever needed the result waits and learns of it; nobody does here.
+    }
+  }
+
   void wait() override {
-    check_mpi(MPI_Wait(&request, MPI_STATUS_IGNORE), operation_);
+    check(MPI_Wait(&request, MPI_STATUS_IGNORE));
     if (copy_to.defined()) copy_to.copy_(copy_from);
     copy_to.reset();
     keep_.clear();
@@ -27,27 +39,19 @@ class MpiWork : public Work {
 
   bool done() override {
     int flag = 0;
-    check_mpi(MPI_Test(&request, &flag, MPI_STATUS_IGNORE), operation_);
+    check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
     return flag != 0;
   }
 
+  void check(int code) const { check_mpi(code, operation_); }
+
   MPI_Request request = MPI_REQUEST_NULL;
   at::Tensor copy_to, copy_from;
-
- protected:
-  void complete() {
-    if (request != MPI_REQUEST_NULL) MPI_Wait(&request, MPI_STATUS_IGNORE);
-  }
+  Layout send, receive;
 
  private:
   std::string operation_;
   std::vector<at::Tensor> keep_;
-};
-
-class Done : public Work {
- public:
-  void wait() override {}
-  bool done() override { return true; }
 };
 
 void add_bfloat16(void* in, void* inout, int* count, MPI_Datatype*) {
@@ -79,6 +83,7 @@ MPI_Op mpi_op(Reduce op, at::ScalarType type) {
   return op == Reduce::kSum ? MPI_SUM : MPI_MAX;
 }
 
+/// Null for types that are not communicated.
 MPI_Datatype mpi_type(const at::Tensor& x) {
   switch (x.scalar_type()) {
     case at::kFloat:
@@ -94,7 +99,7 @@ MPI_Datatype mpi_type(const at::Tensor& x) {
     case at::kByte:
       return MPI_UINT8_T;
     default:
-      throw Error(cat("no MPI type for ", c10::toString(x.scalar_type())));
+      return MPI_DATATYPE_NULL;
   }
 }
 
@@ -105,9 +110,34 @@ int mpi_count(int64_t elements) {
   return static_cast<int>(elements);
 }
 
-void require_usable(const at::Tensor& x) {
-  MT_CHECK(x.is_contiguous(), "communicated tensors must be contiguous");
-  MT_CHECK(x.device().is_cpu(), "the MPI backend takes host tensors");
+Layout layout_of(const std::vector<int64_t>& rows, int64_t row) {
+  Layout result;
+  int64_t offset = 0;
+  for (const int64_t n : rows) {
+    result.counts.push_back(mpi_count(n * row));
+    result.offsets.push_back(mpi_count(offset));
+    offset += n * row;
+  }
+  return result;
+}
+
+bool overlaps(const at::Tensor& in, const at::Tensor& out) {
+  const auto* first = static_cast<const char*>(in.data_ptr());
+  const auto* result = static_cast<const char*>(out.data_ptr());
+  return result >= first && result < first + in.nbytes();
+}
+
+/// Starts what `call` does with the work object's request.
+template <class Call>
+Pending start(const std::string& operation, std::vector<at::Tensor> tensors,
+              const Call& call) {
+  for (const auto& x : tensors) {
+    MT_CHECK(x.device().is_cpu() && mpi_type(x) != MPI_DATATYPE_NULL, operation, " of ",
+             x.toString(), " over MPI");
+  }
+  auto work = std::make_unique<MpiWork>(operation, std::move(tensors));
+  work->check(call(*work));
+  return work;
 }
 
 }  // namespace
@@ -122,130 +152,73 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 Pending MpiCommunicator::start_all_reduce(at::Tensor x, Reduce op) {
-  if (size() == 1) return std::make_unique<Done>();
-  require_usable(x);
-  auto work = std::make_unique<MpiWork>("all-reduce in group " + name(), std::vector{x});
-  check_mpi(MPI_Iallreduce(MPI_IN_PLACE, x.data_ptr(), mpi_count(x.numel()), mpi_type(x),
-                           mpi_op(op, x.scalar_type()), group_, &work->request),
-            "all-reduce");
-  return work;
+  return start("all-reduce in group " + name(), {x}, [&](MpiWork& work) {
+    return MPI_Iallreduce(MPI_IN_PLACE, x.data_ptr(), mpi_count(x.numel()), mpi_type(x),
+                          mpi_op(op, x.scalar_type()), group_, &work.request);
+  });
 }
 
 Pending MpiCommunicator::start_reduce_scatter(at::Tensor in, at::Tensor out) {
-  MT_CHECK(in.numel() == out.numel() * size(), "reduce-scatter of ", in.numel(), " into ",
-           out.numel(), " over ", size());
-  if (size() == 1) {
-    if (in.data_ptr() != out.data_ptr()) out.copy_(in.view_as(out));
-    return std::make_unique<Done>();
-  }
-  require_usable(in);
-  require_usable(out);
-  const auto* first = static_cast<const char*>(in.data_ptr());
-  const auto* result = static_cast<const char*>(out.data_ptr());
-  const bool aliased = result >= first && result < first + in.nbytes();
-  auto work = std::make_unique<MpiWork>("reduce-scatter in group " + name(),
-                                        std::vector{in, out});
-  at::Tensor target = out;
-  if (aliased) {
-    target = at::empty_like(out);
-    work->copy_to = out;
-    work->copy_from = target;
-  }
-  check_mpi(MPI_Ireduce_scatter_block(
-                in.data_ptr(), target.data_ptr(), mpi_count(out.numel()), mpi_type(in),
-                mpi_op(Reduce::kSum, in.scalar_type()), group_, &work->request),
-            "reduce-scatter");
-  return work;
+  return start("reduce-scatter in group " + name(), {in, out}, [&](MpiWork& work) {
+    at::Tensor target = out;
+    if (overlaps(in, out)) {
+      target = at::empty_like(out);
+      work.copy_to = out;
+      work.copy_from = target;
+    }
+    return MPI_Ireduce_scatter_block(
+        in.data_ptr(), target.data_ptr(), mpi_count(out.numel()), mpi_type(in),
+        mpi_op(Reduce::kSum, in.scalar_type()), group_, &work.request);
+  });
 }
 
 Pending MpiCommunicator::start_all_gather(at::Tensor in, at::Tensor out) {
-  MT_CHECK(out.numel() == in.numel() * size(), "all-gather of ", in.numel(), " into ",
-           out.numel(), " over ", size());
-  char* mine =
-      static_cast<char*>(out.data_ptr()) + in.nbytes() * static_cast<size_t>(rank());
-  const bool in_place = mine == in.data_ptr();
-  if (size() == 1) {
-    if (!in_place) out.copy_(in.view_as(out));
-    return std::make_unique<Done>();
-  }
-  require_usable(in);
-  require_usable(out);
-  auto work =
-      std::make_unique<MpiWork>("all-gather in group " + name(), std::vector{in, out});
-  const int count = mpi_count(in.numel());
-  check_mpi(MPI_Iallgather(in_place ? MPI_IN_PLACE : in.data_ptr(), count, mpi_type(in),
-                           out.data_ptr(), count, mpi_type(out), group_, &work->request),
-            "all-gather");
-  return work;
+  return start("all-gather in group " + name(), {in, out}, [&](MpiWork& work) {
+    const char* mine =
+        static_cast<char*>(out.data_ptr()) + in.nbytes() * static_cast<size_t>(rank());
+    const int count = mpi_count(in.numel());
+    return MPI_Iallgather(mine == in.data_ptr() ? MPI_IN_PLACE : in.data_ptr(), count,
+                          mpi_type(in), out.data_ptr(), count, mpi_type(out), group_,
+                          &work.request);
+  });
 }
 
 Pending MpiCommunicator::start_broadcast(at::Tensor x, int root) {
-  if (size() == 1) return std::make_unique<Done>();
-  require_usable(x);
-  auto work = std::make_unique<MpiWork>("broadcast in group " + name(), std::vector{x});
-  check_mpi(MPI_Ibcast(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), root, group_,
-                       &work->request),
-            "broadcast");
-  return work;
+  return start(cat("broadcast from rank ", root, " of group ", name()), {x},
+               [&](MpiWork& work) {
+                 return MPI_Ibcast(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), root,
+                                   group_, &work.request);
+               });
 }
 
 Pending MpiCommunicator::start_all_to_all(at::Tensor in,
                                           const std::vector<int64_t>& in_rows,
                                           at::Tensor out,
                                           const std::vector<int64_t>& out_rows) {
-  require_usable(in);
-  require_usable(out);
-  const int64_t row = c10::multiply_integers(in.sizes().slice(1));
-  struct Layout {
-    std::vector<int> counts, offsets;
-  };
-  const auto layout = [&](const std::vector<int64_t>& rows) {
-    Layout result;
-    int64_t offset = 0;
-    for (const int64_t n : rows) {
-      result.counts.push_back(mpi_count(n * row));
-      result.offsets.push_back(mpi_count(offset));
-      offset += n * row;
-    }
-    return result;
-  };
-  // MPI reads the counts until completion, so the work object has to keep them, and to
-  // wait before they go.
-  struct AllToAll : MpiWork {
-    using MpiWork::MpiWork;
-    ~AllToAll() override { complete(); }
-    Layout send, receive;
-  };
-  auto work =
-      std::make_unique<AllToAll>("all-to-all in group " + name(), std::vector{in, out});
-  work->send = layout(in_rows);
-  work->receive = layout(out_rows);
-  check_mpi(
-      MPI_Ialltoallv(in.data_ptr(), work->send.counts.data(), work->send.offsets.data(),
-                     mpi_type(in), out.data_ptr(), work->receive.counts.data(),
-                     work->receive.offsets.data(), mpi_type(out), group_, &work->request),
-      "all-to-all");
-  return work;
+  return start("all-to-all in group " + name(), {in, out}, [&](MpiWork& work) {
+    const int64_t row = c10::multiply_integers(in.sizes().slice(1));
+    work.send = layout_of(in_rows, row);
+    work.receive = layout_of(out_rows, row);
+    return MPI_Ialltoallv(in.data_ptr(), work.send.counts.data(),
+                          work.send.offsets.data(), mpi_type(in), out.data_ptr(),
+                          work.receive.counts.data(), work.receive.offsets.data(),
+                          mpi_type(out), group_, &work.request);
+  });
 }
 
 Pending MpiCommunicator::start_send(at::Tensor x, int peer, int tag) {
-  require_usable(x);
-  auto work = std::make_unique<MpiWork>(cat("send to rank ", peer, " of group ", name()),
-                                        std::vector{x});
-  check_mpi(MPI_Isend(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), peer, tag, group_,
-                      &work->request),
-            "send");
-  return work;
+  return start(cat("send to rank ", peer, " of group ", name()), {x}, [&](MpiWork& work) {
+    return MPI_Isend(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), peer, tag, group_,
+                     &work.request);
+  });
 }
 
 Pending MpiCommunicator::start_receive(at::Tensor x, int peer, int tag) {
-  require_usable(x);
-  auto work = std::make_unique<MpiWork>(
-      cat("receive from rank ", peer, " of group ", name()), std::vector{x});
-  check_mpi(MPI_Irecv(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), peer, tag, group_,
-                      &work->request),
-            "receive");
-  return work;
+  return start(cat("receive from rank ", peer, " of group ", name()), {x},
+               [&](MpiWork& work) {
+                 return MPI_Irecv(x.data_ptr(), mpi_count(x.numel()), mpi_type(x), peer,
+                                  tag, group_, &work.request);
+               });
 }
 
 }  // namespace mtrain::comm

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <exception>
 
+#include "device_communicator.hpp"
+#include "group_communicator.hpp"
 #include "mpi_communicator.hpp"
 #include "mpi_error.hpp"
+#include "solo_communicator.hpp"
 
 namespace mtrain::comm {
 namespace {
@@ -52,6 +55,7 @@ template <class Kind>
 }  // namespace
 
 Session::Session(int* argc, char*** argv) {
+  prepare_devices();
   int provided = MPI_THREAD_SINGLE;
   check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "start");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -62,6 +66,7 @@ Session::Session(int* argc, char*** argv) {
                                 MPI_INFO_NULL, &local),
             "split by machine");
   MPI_Comm_size(local, &local_size_);
+  MPI_Comm_rank(local, &local_rank_);
   MPI_Comm_free(&local);
 }
 
@@ -113,7 +118,14 @@ std::string Session::broadcast_text(const std::string& text) const {
 }
 
 std::unique_ptr<Communicator> Session::make_group(const std::string& name,
-                                                  const std::vector<int>& ranks) const {
+                                                  const std::vector<int>& ranks,
+                                                  Backend backend) const {
+  return make_group(name, ranks, backend, {});
+}
+
+std::unique_ptr<Communicator> Session::make_group(
+    const std::string& name, const std::vector<int>& ranks, Backend backend,
+    const std::vector<Channel>& channels) const {
   int position = -1;
   for (size_t i = 0; i < ranks.size(); ++i) {
     if (ranks[i] == rank_) position = static_cast<int>(i);
@@ -123,8 +135,14 @@ std::unique_ptr<Communicator> Session::make_group(const std::string& name,
   check_mpi(MPI_Comm_split(MPI_COMM_WORLD, ranks[0], position, &group),
             "split for " + name);
   MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN);
-  return std::make_unique<MpiCommunicator>(name, group, position,
-                                           static_cast<int>(ranks.size()));
+  auto host = std::make_unique<MpiCommunicator>(name, group, position,
+                                                static_cast<int>(ranks.size()));
+  if (ranks.size() == 1) {
+    return std::make_unique<GroupCommunicator>(std::make_unique<SoloCommunicator>(name),
+                                               nullptr);
+  }
+  auto device = make_device_communicator(backend, *host, channels);
+  return std::make_unique<GroupCommunicator>(std::move(host), std::move(device));
 }
 
 void Session::abort(int code) const {
@@ -132,22 +150,35 @@ void Session::abort(int code) const {
   std::terminate();
 }
 
-ProcessGroups make_groups(const Session& session, const RankGrid& grid) {
+std::vector<Channel> pipeline_channels(int stages) {
+  std::vector<Channel> channels;
+  for (int stage = 0; stages > 1 && stage < stages; ++stage) {
+    const int next = (stage + 1) % stages;
+    channels.push_back({stage, next, 0});
+    channels.push_back({next, stage, 1});
+  }
+  return channels;
+}
+
+ProcessGroups make_groups(const Session& session, const RankGrid& grid, Backend backend) {
   const int rank = session.rank();
   std::vector<int> everyone;
   for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
   const auto group = [&](Axis axis) {
-    return session.make_group(to_string(axis), grid.group(axis, rank));
+    return session.make_group(to_string(axis), grid.group(axis, rank), backend);
   };
-  const int stage = grid.coordinates(rank).pipeline;
-  const bool at_end = stage == 0 || stage == grid.sizes().pipeline - 1;
+  const int stages = grid.sizes().pipeline, stage = grid.coordinates(rank).pipeline;
+  const bool at_end = stage == 0 || stage == stages - 1;
   ProcessGroups groups;
-  groups.world = session.make_group("world", everyone);
+  groups.world = session.make_group("world", everyone, backend);
   groups.tensor = group(Axis::kTensor);
   groups.data = group(Axis::kDataContext);
-  groups.pipeline = group(Axis::kPipeline);
-  groups.embedding = at_end ? group(Axis::kEmbedding)
-                            : session.make_group("embedding", std::vector<int>{rank});
+  groups.pipeline =
+      session.make_group(to_string(Axis::kPipeline), grid.group(Axis::kPipeline, rank),
+                         backend, pipeline_channels(stages));
+  groups.embedding =
+      at_end ? group(Axis::kEmbedding)
+             : session.make_group("embedding", std::vector<int>{rank}, backend);
   return groups;
 }
 

@@ -41,7 +41,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       deck_(parsed.deck),
       session_(session),
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
-      groups_(comm::make_groups(session, grid_)),
+      groups_(comm::make_groups(session, grid_, comm::Backend::kMpi)),
       eval_loss_(std::nan("")) {
   read_inputs();
   build_model();

@@ -47,7 +47,7 @@ struct Harness {
   Harness(const GoldenCase& golden, const Layout& l)
       : layout(l),
         grid({test::session().world_size(), l.tensor, 1, 1, 1, l.pipeline}),
-        groups(comm::make_groups(test::session(), grid)) {
+        groups(comm::make_groups(test::session(), grid, test::backend())) {
     config::Model model{};
     model.model_name_or_path = golden.model_dir().string();
     const auto description = train::read_model_description(model);

@@ -125,7 +125,9 @@ BOOST_AUTO_TEST_SUITE(executor)
 BOOST_AUTO_TEST_CASE(every_schedule_gives_the_products_and_their_gradients) {
   std::vector<int> ranks(static_cast<size_t>(session().world_size()));
   std::iota(ranks.begin(), ranks.end(), 0);
-  const auto pipeline = session().make_group("pipeline", ranks);
+  const auto pipeline =
+      session().make_group("pipeline", ranks, test::backend(),
+                           comm::pipeline_channels(session().world_size()));
   for (const int chunks : {1, 2, 3})
     for (const int micro_batches : {1, 2, 3, 4, 5, 8})
       for (const bool overlap : {false, true}) {
@@ -143,7 +145,7 @@ BOOST_AUTO_TEST_CASE(every_schedule_gives_the_products_and_their_gradients) {
 }
 
 BOOST_AUTO_TEST_CASE(one_stage_needs_no_transfers) {
-  const auto alone = session().make_group("alone", {session().rank()});
+  const auto alone = session().make_group("alone", {session().rank()}, test::backend());
   train({1, 1, 4, true}, 3, *alone);
   evaluate({1, 1, 4, false}, 3, *alone);
 }

@@ -29,7 +29,7 @@ struct Ranks {
   static std::unique_ptr<comm::Communicator> make() {
     std::vector<int> ranks(static_cast<size_t>(test::session().world_size()));
     std::iota(ranks.begin(), ranks.end(), 0);
-    return test::session().make_group("tensor", ranks);
+    return test::session().make_group("tensor", ranks, test::backend());
   }
 
   /// This rank's part of a dimension.

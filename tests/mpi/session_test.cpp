@@ -54,6 +54,11 @@ BOOST_AUTO_TEST_CASE(every_rank_gets_every_text) {
   for (const auto& empty : session().all_gather_text("")) BOOST_TEST(empty.empty());
 }
 
+BOOST_AUTO_TEST_CASE(ranks_of_one_machine_are_counted) {
+  BOOST_TEST(session().local_size() == session().world_size());
+  BOOST_TEST(session().local_rank() == session().rank());
+}
+
 BOOST_AUTO_TEST_CASE(rank_0_tells_the_others) {
   const std::string text = session().broadcast_text(cat("from ", session().rank()));
   BOOST_TEST(text == "from 0");

@@ -102,7 +102,7 @@ at::Tensor part_of(const at::Tensor& logical, const Box& box) {
 ToyModel::ToyModel(const ToyLayout& l)
     : layout(l),
       grid({session().world_size(), l.tensor, 1, 1, 1, l.pipeline}),
-      groups(comm::make_groups(session(), grid)),
+      groups(comm::make_groups(session(), grid, backend())),
       at_(grid.coordinates(session().rank())) {
   if (at_.pipeline == 0) add_table(0);
   add_stage(at_.pipeline);

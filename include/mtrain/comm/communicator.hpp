@@ -10,14 +10,15 @@
 
 namespace mtrain::comm {
 
-/// A started operation. Its tensors must stay alive and untouched until wait() has
-/// returned. Destroying an unfinished one waits for it.
+/// A started operation; it keeps its tensors alive. They must stay untouched until wait()
+/// has returned. Destroying one that was not waited for waits.
 class Work {
  public:
   virtual ~Work() = default;
-  /// Returns when the results may be used (on a GPU: by work enqueued after this call).
+  /// Returns when the results may be used. Of CUDA tensors: by what is enqueued on the
+  /// current stream after this call; with NCCL the host does not wait.
   virtual void wait() = 0;
-  /// Whether wait() would return at once. Never blocks.
+  /// Whether the operation is over. Never blocks.
   virtual bool done() = 0;
 };
 using Pending = std::unique_ptr<Work>;
@@ -27,9 +28,21 @@ void finish(Pending& pending);
 
 enum class Reduce { kSum, kMax };
 
+/// What carries CUDA tensors: MPI through pinned host memory, or NCCL. Host tensors go
+/// over MPI in either case.
+enum class Backend { kMpi, kNccl };
+
+/// One ordered stream of transfers, from one rank of a group to another.
+struct Channel {
+  int from, to, tag;
+  bool operator==(const Channel&) const = default;
+};
+
 /// One group of ranks. Calls on one communicator must come in the same order on all its
-/// ranks. Failures throw Error naming the operation, the group and the rank. Tensors are
-/// contiguous.
+/// ranks, transfers in the same order at both ends of a channel. Failures throw Error
+/// naming the operation, the group and the peer. Tensors are contiguous; those of one
+/// operation have one type and one device. Operations on CUDA tensors start after what is
+/// enqueued on the current stream.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -53,7 +66,9 @@ class Communicator {
   virtual Pending start_all_to_all(at::Tensor in, const std::vector<int64_t>& in_rows,
                                    at::Tensor out,
                                    const std::vector<int64_t>& out_rows) = 0;
-  /// Transfers between two ranks arrive in the order they were sent, per tag.
+  /// To and from another rank of the group. Transfers of one channel arrive in the order
+  /// they were sent; channels do not wait for each other, and starting never waits for
+  /// the peer. NCCL carries only the channels the group was made with.
   virtual Pending start_send(at::Tensor x, int peer, int tag) = 0;
   virtual Pending start_receive(at::Tensor x, int peer, int tag) = 0;
 

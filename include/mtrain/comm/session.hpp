@@ -24,6 +24,8 @@ class Session {
   int world_size() const { return world_size_; }
   /// Ranks on this machine, this one included: how many share its cores and devices.
   int local_size() const { return local_size_; }
+  /// Which of them this is.
+  int local_rank() const { return local_rank_; }
 
   void barrier() const;
   /// Every rank's text, in rank order, on every rank.
@@ -39,9 +41,16 @@ class Session {
 
   /// A communicator over `ranks` (this one included, the same list on each of them), in
   /// that order. Collective over the whole world: every rank calls it, with its own
-  /// group.
+  /// group. With kNccl it is connected and has completed an operation on return; the
+  /// current CUDA device is the one it uses.
   std::unique_ptr<Communicator> make_group(const std::string& name,
-                                           const std::vector<int>& ranks) const;
+                                           const std::vector<int>& ranks,
+                                           Backend backend) const;
+  /// One that can also send and receive CUDA tensors over NCCL, on `channels` (ranks of
+  /// the group; the same list on all of them).
+  std::unique_ptr<Communicator> make_group(const std::string& name,
+                                           const std::vector<int>& ranks, Backend backend,
+                                           const std::vector<Channel>& channels) const;
 
   /// Ends every rank at once with `code`; for failures the other ranks cannot know of.
   [[noreturn]] void abort(int code) const;
@@ -50,6 +59,7 @@ class Session {
   int rank_ = 0;
   int world_size_ = 1;
   int local_size_ = 1;
+  int local_rank_ = 0;
 };
 
 /// One communicator per axis of the grid this program uses.
@@ -62,8 +72,13 @@ struct ProcessGroups {
       embedding;  ///< of the first and last stage; alone elsewhere
 };
 
+/// What a pipeline sends: tag 0 (activations) from each stage to the next, tag 1
+/// (gradients) to the one before. The last stage's next is the first, for schedules that
+/// pass through the stages more than once.
+std::vector<Channel> pipeline_channels(int stages);
+
 /// Makes all groups, eagerly and in the same order on all ranks. Collective over the
 /// world.
-ProcessGroups make_groups(const Session& session, const RankGrid& grid);
+ProcessGroups make_groups(const Session& session, const RankGrid& grid, Backend backend);
 
 }  // namespace mtrain::comm
