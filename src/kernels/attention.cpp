@@ -75,6 +75,12 @@ AttentionBackend attention_backend(AttentionBackend wanted, at::Device device,
       "use attention_backend = auto or unfused");
 }
 
+std::string describe_attention(AttentionBackend wanted, at::Device device,
+                               at::ScalarType dtype, int64_t head_dim) {
+  return cat(to_string(attention_backend(wanted, device, dtype, head_dim)), " (",
+             c10::toString(dtype), ", head size ", head_dim, ")");
+}
+
 Attention attention_forward(const at::Tensor& q_TND, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Documents& documents,
                             const AttentionOptions& options) {

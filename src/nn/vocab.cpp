@@ -24,9 +24,9 @@ void Embedding::backward(const at::Tensor& grad, const MicroBatch& batch) const 
 /// As many tokens as the products need to run at full speed (measured): 64 MiB of logits
 /// on a CPU, 2048 tokens of a vocabulary of 150,000 on a GPU; at least 64 tokens for very
 /// large vocabularies.
-int64_t LossHead::chunk_tokens() const {
-  const int64_t elements = int64_t{weight_.weight.is_cuda() ? 320 : 16} << 20;
-  return std::max<int64_t>(64, elements / weight_.weight.size(0) / 64 * 64);
+int64_t LossHead::chunk_tokens(int64_t rows, at::Device device) {
+  const int64_t elements = int64_t{device.is_cpu() ? 16 : 320} << 20;
+  return std::max<int64_t>(64, elements / rows / 64 * 64);
 }
 
 std::pair<at::Tensor, at::Tensor> LossHead::combine(kernels::RowStatistics s) const {
@@ -52,8 +52,9 @@ at::Tensor LossHead::loss_and_gradient(at::Tensor& logits, const at::Tensor& tar
 LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
                                    bool training) const {
   const at::Tensor x = region_.enter(x_TH);
-  const int64_t tokens = x.size(0), chunk = std::min(chunk_tokens(), tokens);
-  const at::Tensor buffer = at::empty({chunk, weight_.weight.size(0)}, x.options());
+  const int64_t tokens = x.size(0), rows = weight_.weight.size(0);
+  const int64_t chunk = std::min(chunk_tokens(rows, x.device()), tokens);
+  const at::Tensor buffer = at::empty({chunk, rows}, x.options());
   const at::Tensor dx = training ? at::empty_like(x) : at::Tensor();
   const at::Tensor token_loss = at::empty({tokens}, x.options().dtype(at::kFloat));
   for (int64_t begin = 0; begin < tokens; begin += chunk) {

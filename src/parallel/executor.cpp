@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/profile.hpp"
 
 namespace mtrain::parallel {
 namespace {
@@ -17,6 +18,7 @@ class Executor {
       : shape_(shape), model_(model), pipeline_(pipeline) {}
 
   void run(const Op& op) {
+    const ProfileRange range(to_string(op));
     switch (op.kind) {
       case Op::Kind::kCompute:
         return compute(op);

@@ -28,14 +28,20 @@ int64_t trained_positions(const models::PackedTokens& micro_batch) {
 void scale_weights(StepBatch& batch, config::LossAverage average,
                    comm::Communicator& data) {
   const bool by_token = average == config::LossAverage::kToken;
-  at::Tensor total = at::zeros({1}, at::kLong);
+  int64_t count = 0;
   for (const auto& m : batch.micro_batches) {
-    total += by_token ? trained_positions(m) : (trained_positions(m) > 0 ? 1 : 0);
+    count += by_token ? trained_positions(m) : (trained_positions(m) > 0 ? 1 : 0);
   }
-  data.all_reduce(total, comm::Reduce::kSum);
+  const at::Tensor sums =
+      at::tensor({static_cast<double>(count), static_cast<double>(batch.tokens),
+                  batch.squared_lengths},
+                 at::kDouble);
+  data.all_reduce(sums, comm::Reduce::kSum);
+  batch.tokens = sums[1].item().toLong();
+  batch.squared_lengths = sums[2].item<double>();
   // A global batch in which nothing is trained has no loss; its update is plain weight
   // decay.
-  const auto all = static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
+  const double all = std::max(1.0, sums[0].item<double>());
   for (auto& m : batch.micro_batches) {
     const auto own = static_cast<double>(std::max<int64_t>(1, trained_positions(m)));
     const auto weight = static_cast<float>(by_token ? 1.0 / all : 1.0 / (all * own));
@@ -47,7 +53,11 @@ BatchLoader::BatchLoader(data::TokenStoreReader& store,
                          const data::SamplerOptions& options, int dp_rank)
     : store_(store), options_(options), sampler_(options), dp_rank_(dp_rank) {}
 
-models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) {
+BatchLoader::~BatchLoader() {
+  if (next_.valid()) next_.wait();
+}
+
+models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) const {
   models::PackedTokens packed;
   packed.offsets = {0};
   for (const int64_t row : rows) {
@@ -62,10 +72,23 @@ models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) {
 }
 
 StepBatch BatchLoader::step(int64_t cursor) {
+  const bool drawn = next_.valid() && next_cursor_ == cursor;
+  StepBatch batch = drawn ? next_.get() : draw(cursor);
+  next_cursor_ = sampler_.next(cursor);
+  next_ = std::async(std::launch::async, [this, at = next_cursor_] { return draw(at); });
+  return batch;
+}
+
+StepBatch BatchLoader::draw(int64_t cursor) const {
   StepBatch batch;
   for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
     batch.micro_batches.push_back(pack(sampler_.micro_batch(cursor, m, dp_rank_)));
-    batch.tokens += static_cast<int64_t>(batch.micro_batches.back().ids.size());
+    const models::PackedTokens& packed = batch.micro_batches.back();
+    batch.tokens += static_cast<int64_t>(packed.ids.size());
+    for (size_t d = 1; d < packed.offsets.size(); ++d) {
+      const auto length = static_cast<double>(packed.offsets[d] - packed.offsets[d - 1]);
+      batch.squared_lengths += length * length;
+    }
   }
   return batch;
 }

@@ -1,6 +1,7 @@
 // From samples of a token store to packed micro-batches with loss weights.
 #pragma once
 
+#include <future>
 #include <memory>
 #include <vector>
 
@@ -16,7 +17,10 @@ namespace mtrain::train {
 /// ranks of the same data coordinate build the same ones, so lengths are never exchanged.
 struct StepBatch {
   std::vector<models::PackedTokens> micro_batches;  ///< weights 1 at trained positions
-  int64_t tokens = 0;                               ///< that enter the model
+  int64_t tokens = 0;  ///< that enter the model; of all ranks after scale_weights
+  /// Sum over documents of length squared, for the flops of attention; of all ranks
+  /// after scale_weights.
+  double squared_lengths = 0;
 };
 
 /// Adds one sample of L tokens: the model runs over tokens 0..L-2, its targets are
@@ -28,7 +32,7 @@ int64_t trained_positions(const models::PackedTokens& micro_batch);
 
 /// Scales the weights so that the sum of weight * loss over all ranks is the loss of the
 /// step: the mean over all trained tokens of the global batch, or the mean of micro-batch
-/// means. Collective over `data`.
+/// means. Sums the batch's counts over the ranks. Collective over `data`.
 void scale_weights(StepBatch& batch, config::LossAverage average,
                    comm::Communicator& data);
 
@@ -39,19 +43,24 @@ class BatchLoader {
               int dp_rank);
 
   const data::Sampler& sampler() const { return sampler_; }
-  /// The batch of the step that starts at `cursor`.
+  ~BatchLoader();
+  /// The batch of the step that starts at `cursor`. That of the step after it is read
+  /// and packed meanwhile, on a thread of its own.
   StepBatch step(int64_t cursor);
   /// All samples of the store in order, once, as steps of equal shape on every rank.
   int64_t evaluation_steps() const;
   StepBatch evaluation_step(int64_t index);
 
  private:
-  models::PackedTokens pack(const std::vector<int64_t>& rows);
+  models::PackedTokens pack(const std::vector<int64_t>& rows) const;
+  StepBatch draw(int64_t cursor) const;
 
   data::TokenStoreReader& store_;
   data::SamplerOptions options_;
   data::Sampler sampler_;
   int dp_rank_;
+  int64_t next_cursor_ = -1;  ///< what `next_` is drawn for
+  std::future<StepBatch> next_;
 };
 
 }  // namespace mtrain::train

@@ -20,12 +20,13 @@ std::vector<checkpoint::NamedPiece> pieces_to_save(const parallel::Optimizer& op
   std::vector<checkpoint::NamedPiece> pieces;
   for (const auto& piece : optimizer.pieces(true)) {
     if (only_model) {
-      pieces.push_back({checkpoint::kWeightsGroup, piece.box, piece.master.to(dtype)});
+      pieces.push_back(
+          {checkpoint::kWeightsGroup, piece.box, piece.master.to(dtype).cpu()});
       continue;
     }
-    pieces.push_back({checkpoint::kMasterGroup, piece.box, piece.master});
-    pieces.push_back({checkpoint::kFirstMomentGroup, piece.box, piece.exp_avg});
-    pieces.push_back({checkpoint::kSecondMomentGroup, piece.box, piece.exp_avg_sq});
+    pieces.push_back({checkpoint::kMasterGroup, piece.box, piece.master.cpu()});
+    pieces.push_back({checkpoint::kFirstMomentGroup, piece.box, piece.exp_avg.cpu()});
+    pieces.push_back({checkpoint::kSecondMomentGroup, piece.box, piece.exp_avg_sq.cpu()});
   }
   return pieces;
 }

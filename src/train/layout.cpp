@@ -47,6 +47,19 @@ std::string fitting_tensor_sizes(comm::GridSizes sizes,
 
 }  // namespace
 
+kernels::AttentionBackend attention_backend(config::AttentionBackend wanted) {
+  switch (wanted) {
+    case config::AttentionBackend::kCudnn:
+      return kernels::AttentionBackend::kCudnn;
+    case config::AttentionBackend::kFlash:
+      return kernels::AttentionBackend::kFlash;
+    case config::AttentionBackend::kUnfused:
+      return kernels::AttentionBackend::kUnfused;
+    default:
+      return kernels::AttentionBackend::kAuto;
+  }
+}
+
 comm::GridSizes grid_sizes(const config::Parallel& p, int world_size) {
   return {world_size,
           p.tensor_model_parallel_size,
@@ -90,18 +103,19 @@ at::ScalarType weights_dtype(const config::Model& model,
 }
 
 models::ModelOptions model_options(const config::Deck& deck,
-                                   const models::ModelConfig& config) {
+                                   const models::ModelConfig& config, at::Device device) {
   // Megatron-LM's default bucket: large enough for full bandwidth, small enough to
   // overlap.
   constexpr int64_t kBucketElements = 40'000'000;
-  return {weights_dtype(deck.model, config),
-          at::kCPU,
-          deck.parallel.sequence_parallel,
-          recompute_options(deck.train),
-          {0.0, kernels::AttentionBackend::kAuto, false},
-          layer_split(deck.parallel, config.layers()),
-          chunks_per_stage(deck.parallel),
-          kBucketElements};
+  return {
+      weights_dtype(deck.model, config),
+      device,
+      deck.parallel.sequence_parallel,
+      recompute_options(deck.train),
+      {0.0, attention_backend(deck.kernels.attention_backend), deck.train.deterministic},
+      layer_split(deck.parallel, config.layers()),
+      chunks_per_stage(deck.parallel),
+      kBucketElements};
 }
 
 void check_layout(const config::Deck& deck, const models::ModelConfig& config,

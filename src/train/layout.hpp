@@ -10,6 +10,7 @@
 
 namespace mtrain::train {
 
+kernels::AttentionBackend attention_backend(config::AttentionBackend wanted);
 comm::GridSizes grid_sizes(const config::Parallel& parallel, int world_size);
 
 /// Layers of each virtual stage. Throws UserError when they do not divide.
@@ -28,7 +29,7 @@ at::ScalarType weights_dtype(const config::Model& model,
                              const models::ModelConfig& config);
 
 models::ModelOptions model_options(const config::Deck& deck,
-                                   const models::ModelConfig& config);
+                                   const models::ModelConfig& config, at::Device device);
 
 /// Everything about the model that this layout cannot do, in one UserError.
 void check_layout(const config::Deck& deck, const models::ModelConfig& config,

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "layout.hpp"
+#include "memory_plan.hpp"
 #include "mtrain/base/error.hpp"
 
 namespace mtrain::train {
@@ -64,11 +65,11 @@ std::vector<StageHolding> holdings(const config::Deck& deck,
 std::string row(const std::string& stage, const std::string& layers,
                 const std::string& parameters, const std::string& weights,
                 const std::string& grads, const std::string& optimizer,
-                const std::string& kept) {
+                const std::string& activations, const std::string& kept) {
   char text[256];
-  std::snprintf(text, sizeof text, "  %-5s  %-20s %10s  %10s %10s %10s  %s\n",
+  std::snprintf(text, sizeof text, "  %-5s  %-20s %10s  %10s %10s %10s %11s  %s\n",
                 stage.c_str(), layers.c_str(), parameters.c_str(), weights.c_str(),
-                grads.c_str(), optimizer.c_str(), kept.c_str());
+                grads.c_str(), optimizer.c_str(), activations.c_str(), kept.c_str());
   return text;
 }
 
@@ -92,14 +93,21 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
           deck.train.per_device_train_batch_size * accumulation * grid.data_size(),
           " samples\n");
   text += row("stage", "layers", "parameters", "weights", "gradients", "optimizer",
-              "micro-batches kept");
+              "activations", "micro-batches kept");
+  // Samples of cutoff_len tokens; on a GPU unless the deck says otherwise.
+  const int64_t tokens = deck.train.per_device_train_batch_size * deck.data.cutoff_len;
+  const at::Device device =
+      deck.parallel.device == config::Device::kCpu ? at::kCPU : at::kCUDA;
   const auto stages = holdings(deck, config);
   for (size_t s = 0; s < stages.size(); ++s) {
     const double n = stages[s].parameters;
     const auto ops = parallel::training_schedule(shape, static_cast<int>(s));
     text += row(cat(s), join(stages[s].layer_ranges, ","), human_count(n),
                 human_bytes(n * (fp32 ? 4 : 2)), human_bytes(n * 4),
-                human_bytes(n * optimizer_bytes), cat(parallel::peak_in_flight(ops)));
+                human_bytes(n * optimizer_bytes),
+                human_bytes(total_bytes(
+                    activation_plan(deck, config, static_cast<int>(s), tokens, device))),
+                cat(parallel::peak_in_flight(ops)));
   }
   const double busy = static_cast<double>(accumulation) * shape.chunks;
   char bubble[128];

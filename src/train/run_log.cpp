@@ -86,6 +86,8 @@ void RunLog::step(const StepFigures& f) {
                {"lr", f.learning_rate},
                {"num_tokens", f.tokens},
                {"tokens_per_second", std::round(f.tokens_per_second * 10) / 10},
+               {"tflops_per_gpu", nine_digits(f.tflops_per_rank)},
+               {"peak_memory_bytes", f.peak_memory_bytes},
                {"elapsed_time", human_duration(elapsed)},
                {"remaining_time", human_duration(remaining)}};
   log_ << line.dump() << "\n" << std::flush;

@@ -1,7 +1,9 @@
 // Builds a Trainer: inputs read and checked first, then the model, then its weights.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
@@ -34,18 +36,38 @@ data::SamplerOptions evaluation_options(const config::Deck& deck,
   return options;
 }
 
+at::Device open_device_everywhere(const config::Parallel& parallel,
+                                  const comm::Session& session) {
+  at::Device device = at::kCPU;
+  session.agree([&] {
+    device = open_device(parallel.device, session.local_rank());
+    choose_backend(parallel.backend, device);
+  });
+  return device;
+}
+
 }  // namespace
 
 Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
     : parsed_(parsed),
       deck_(parsed.deck),
       session_(session),
+      device_(open_device_everywhere(parsed.deck.parallel, session)),
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
-      groups_(comm::make_groups(session, grid_, comm::Backend::kMpi)),
+      groups_(comm::make_groups(session, grid_,
+                                choose_backend(parsed.deck.parallel.backend, device_))),
       eval_loss_(std::nan("")) {
+  char text[32];
+  std::snprintf(text, sizeof text, "launch, MPI, device %.2f s",
+                seconds_since_process_start());
+  start_phases_.push_back(text);
+  phase_clock_.restart();
   read_inputs();
+  end_phase("inputs");
   build_model();
+  end_phase("model");
   load_or_initialise();
+  end_phase("weights");
   print_banner();
   account("setup");
 }
@@ -88,10 +110,22 @@ int64_t Trainer::total_steps() const {
   return static_cast<int64_t>(std::ceil(deck_.train.num_train_epochs * per_epoch));
 }
 
+int64_t Trainer::largest_micro_batch() const {
+  int64_t longest = 0;
+  for (int64_t row = 0; row < train_store_->num_rows(); ++row) {
+    const auto [first, last] = train_store_->row_samples(row);
+    int64_t tokens = 0;
+    for (int64_t i = first; i < last; ++i)
+      tokens += std::max<int64_t>(train_store_->sample_length(i) - 1, 0);
+    longest = std::max(longest, tokens);
+  }
+  return longest * deck_.train.per_device_train_batch_size;
+}
+
 void Trainer::build_model() {
   session_.agree([&] {
-    model_ =
-        description_.config->make(groups_, model_options(deck_, *description_.config));
+    model_ = description_.config->make(
+        groups_, model_options(deck_, *description_.config, device_));
     const auto sharding = data_parallel_options(deck_.parallel);
     sync_.emplace(model_->buffer(), groups_, sharding);
     gather_.emplace(model_->buffer(), groups_, sharding);
@@ -158,6 +192,12 @@ void Trainer::print_banner() const {
   log::info(cat("steps   ", step_, " of ", total_steps_, " done; ",
                 loader_->sampler().global_batch_size(), " samples a step, ",
                 loader_->sampler().steps_per_epoch(), " steps an epoch"));
+  if (!device_.is_cpu()) {
+    log::info(cat("device  ", device_.str(), "; attention: ",
+                  kernels::describe_attention(
+                      attention_backend(deck_.kernels.attention_backend), device_,
+                      model_->buffer().dtype(), config.head_dim())));
+  }
   if (resume_from_) log::info(cat("resumed from ", resume_from_->string()));
 }
 

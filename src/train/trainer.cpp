@@ -2,13 +2,15 @@
 #include "trainer.hpp"
 
 #include <ATen/ATen.h>
-#include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "layout.hpp"
+#include "memory_plan.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/profile.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -20,12 +22,6 @@ std::string exact_text(double value) {
   char text[64];
   std::snprintf(text, sizeof text, "%.17g", value);
   return text;
-}
-
-int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
 }
 
 }  // namespace
@@ -51,12 +47,16 @@ void Trainer::leave_complete() {
 
 void Trainer::train() {
   interval_clock_.restart();
+  first_step_ = step_;
+  // The host may be one step ahead of a GPU; on the CPU a step is complete when it
+  // returns.
+  const size_t late = device_.is_cpu() ? 0 : 1;
   while (step_ < total_steps_) {
     step();
     ++step_;
-    const bool last = step_ == total_steps_;
-    if (last || step_ % deck_.log.logging_steps == 0) log_step();
+    settle_to(late);
     account("step");
+    const bool last = step_ == total_steps_;
     const int64_t every = deck_.checkpoint.save_steps;
     if (!last && every > 0 && step_ % every == 0) save(false);
     const auto eval_every = deck_.log.eval_steps;
@@ -67,6 +67,7 @@ void Trainer::train() {
 }
 
 void Trainer::step() {
+  const ProfileRange range(cat("step ", step_ + 1));
   StepBatch batch = loader_->step(cursor_);
   scale_weights(batch, deck_.train.loss_average, *groups_.data);
   sync_->begin_step();
@@ -75,63 +76,92 @@ void Trainer::step() {
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
                          shape, *model_, *groups_.pipeline);
   sync_->finish();
-  const auto totals = optimizer_->totals(loss_share(batch));
-  const double norm = totals.gradient_norm(), loss = totals.loss();
-  if (!std::isfinite(norm) || !std::isfinite(loss)) {
-    throw Error(
-        cat("step ", step_ + 1, ": loss ", loss, ", gradient norm ", norm),
-        "lower learning_rate, or look for bad samples; the last checkpoint is whole");
-  }
-  last_.grad_norm = norm;
-  last_.learning_rate = schedule_->rate(step_);
-  optimizer_->update(last_.learning_rate, totals);
+  const auto totals = optimizer_->totals(model_->loss_share());
+  const double rate = schedule_->rate(step_);
+  optimizer_->update(rate, totals);
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
-  interval_loss_ += loss;
-  uncounted_tokens_ += batch.tokens;
-  ++interval_steps_;
+  const double length =
+      batch.squared_lengths / static_cast<double>(std::max<int64_t>(1, batch.tokens));
+  const double flops =
+      static_cast<double>(batch.tokens) * description_.config->flops_per_token(length);
+  under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
+                        flops, LateTotals(totals)});
 }
 
-at::Tensor Trainer::loss_share(const StepBatch& batch) const {
-  at::Tensor sum = at::zeros({1}, at::kDouble);
-  if (model_->has_loss() && groups_.tensor->rank() == 0) {
-    for (size_t m = 0; m < batch.micro_batches.size(); ++m) {
-      const auto& weights = batch.micro_batches[m].weights;
-      const at::Tensor loss = model_->token_loss(static_cast<int>(m))
-                                  .narrow(0, 0, static_cast<int64_t>(weights.size()))
-                                  .to(at::kCPU, at::kDouble);
-      sum += (loss * at::tensor(at::ArrayRef<float>(weights)).to(at::kDouble)).sum();
-    }
+void Trainer::end_phase(const std::string& name) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%s %.2f s", name.c_str(), phase_clock_.restart());
+  start_phases_.push_back(text);
+}
+
+void Trainer::report_start() {
+  end_phase("first step");
+  char total[32];
+  std::snprintf(total, sizeof total, "%.1f s", seconds_since_process_start());
+  log::info(
+      cat("start   first step done after ", total, ": ", join(start_phases_, ", ")));
+}
+
+void Trainer::report_memory() const {
+  const auto bytes = [](const at::Tensor& x) { return static_cast<double>(x.nbytes()); };
+  const parallel::ParamBuffer& buffer = model_->buffer();
+  auto items = activation_plan(deck_, *description_.config, groups_.pipeline->rank(),
+                               largest_micro_batch(), device_);
+  items.push_back({"weights", bytes(buffer.weights())});
+  items.push_back({"gradients", bytes(buffer.grads())});
+  items.push_back({"optimizer", static_cast<double>(optimizer_->state_bytes())});
+  log::info(cat("memory  of rank 0 by owner, planned; measured peak ",
+                human_bytes(static_cast<double>(peak_memory_bytes(device_)))));
+  log::info(memory_table(items));
+}
+
+void Trainer::settle_to(size_t late) {
+  while (under_way_.size() > late) settle();
+}
+
+void Trainer::settle() {
+  StepRecord record = std::move(under_way_.front());
+  under_way_.pop_front();
+  const double loss = record.totals.loss(), norm = record.totals.gradient_norm();
+  if (!std::isfinite(norm) || !std::isfinite(loss)) {
+    throw Error(
+        cat("step ", record.step, ": loss ", loss, ", gradient norm ", norm),
+        "lower learning_rate, or look for bad samples; the last checkpoint is whole");
   }
-  return sum;
-}
-
-void Trainer::count_tokens() {
-  at::Tensor tokens = at::full({1}, uncounted_tokens_, at::kLong);
-  groups_.data->all_reduce(tokens, comm::Reduce::kSum);
-  tokens_ += tokens.item<int64_t>();
-  interval_tokens_ += tokens.item<int64_t>();
-  uncounted_tokens_ = 0;
-}
-
-void Trainer::log_step() {
-  count_tokens();
-  last_.step = step_;
+  if (record.step == first_step_ + 1) report_start();
+  if (record.step == first_step_ + 3) report_memory();
+  tokens_ += record.tokens;
+  interval_loss_ += loss;
+  interval_tokens_ += record.tokens;
+  interval_flops_ += record.flops;
+  ++interval_steps_;
+  last_.step = record.step;
   last_.total_steps = total_steps_;
-  last_.epoch = loader_->sampler().epoch(cursor_);
+  last_.grad_norm = norm;
+  last_.learning_rate = record.learning_rate;
+  if (record.step == total_steps_ || record.step % deck_.log.logging_steps == 0)
+    log_step(record);
+}
+
+void Trainer::log_step(const StepRecord& record) {
+  const double seconds = interval_clock_.restart();
+  last_.epoch = record.epoch;
   last_.loss = interval_loss_ / static_cast<double>(interval_steps_);
   last_.tokens = tokens_;
-  last_.tokens_per_second =
-      static_cast<double>(interval_tokens_) / interval_clock_.restart();
+  last_.tokens_per_second = static_cast<double>(interval_tokens_) / seconds;
+  last_.tflops_per_rank = interval_flops_ / seconds / session_.world_size() / 1e12;
+  last_.peak_memory_bytes = peak_memory_bytes(device_);
   log_->step(last_);
-  interval_loss_ = 0;
+  interval_loss_ = interval_flops_ = 0;
   interval_tokens_ = interval_steps_ = 0;
 }
 
 double Trainer::evaluate() {
   if (!eval_loader_) return std::nan("");
+  settle_to(0);
   const Stopwatch clock;
-  at::Tensor sum = at::zeros({1}, at::kDouble);
+  at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
   int64_t count = 0;
   for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
     const StepBatch batch = eval_loader_->evaluation_step(i);
@@ -140,7 +170,7 @@ double Trainer::evaluate() {
         schedule_shape(deck_, static_cast<int>(batch.micro_batches.size()));
     parallel::run_schedule(parallel::forward_schedule(shape, groups_.pipeline->rank()),
                            shape, *model_, *groups_.pipeline);
-    sum += loss_share(batch);
+    sum += model_->loss_share();
     for (const auto& m : batch.micro_batches) count += trained_positions(m);
   }
   at::Tensor total = at::full({1}, count, at::kLong);
@@ -176,8 +206,8 @@ checkpoint::TrainingState Trainer::state() const {
 }
 
 void Trainer::save(bool last) {
+  settle_to(0);
   gather_->require_all();
-  count_tokens();
   const auto folder =
       save_checkpoint(deck_.checkpoint, state(), config::dump_deck(parsed_), *optimizer_,
                       dtype(), session_);
@@ -201,7 +231,7 @@ void Trainer::export_model(const std::filesystem::path& checkpoint,
 
 void Trainer::finish() {
   at::Tensor peaks = at::zeros({session_.world_size()}, at::kLong);
-  peaks[session_.rank()] = peak_memory_bytes();
+  peaks[session_.rank()] = peak_memory_bytes(device_);
   last_.step = step_;
   last_.total_steps = total_steps_;
   last_.tokens = tokens_;

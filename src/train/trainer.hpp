@@ -1,11 +1,14 @@
 // A training run: everything a rank holds, and the loop over steps.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 
 #include "batches.hpp"
 #include "checkpointing.hpp"
+#include "device.hpp"
+#include "late_totals.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/timer.hpp"
@@ -26,18 +29,33 @@ class Trainer {
   void run();
 
  private:
+  /// A step that was started and is not settled yet.
+  struct StepRecord {
+    int64_t step, tokens;
+    double epoch, learning_rate, flops;
+    LateTotals totals;
+  };
+
   void read_inputs();
   void build_model();
   void load_or_initialise();
   void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
+  /// Once, when the first step is settled: where the time until then went.
+  void report_start();
+  /// Once, when the allocator has seen whole steps: bytes by owner, beside the peak.
+  void report_memory() const;
 
   void train();
-  /// One optimizer step; adds its loss to the interval's.
+  /// Starts one optimizer step. On a GPU it runs on while the host goes ahead.
   void step();
-  void log_step();
-  /// Adds the tokens of all ranks since the last call to tokens_. Collective.
-  void count_tokens();
+  /// Waits for the oldest step under way, checks its figures and logs it when its turn
+  /// has come.
+  void settle();
+  /// Settles steps until at most `late` are under way. Every rank does it at the same
+  /// places.
+  void settle_to(size_t late);
+  void log_step(const StepRecord& record);
   double evaluate();
   void save(bool last);
   void export_model(const std::filesystem::path& checkpoint,
@@ -47,15 +65,18 @@ class Trainer {
   void leave_complete();
   void finish();
   int64_t total_steps() const;
-  /// This rank's share of the step's loss: sum(weight * token loss), fp64 [1].
-  at::Tensor loss_share(const StepBatch& batch) const;
+  /// Tokens of a micro-batch of the store's longest samples.
+  int64_t largest_micro_batch() const;
   checkpoint::TrainingState state() const;
+  /// Notes the time since the last call as a phase of the start.
+  void end_phase(const std::string& name);
   /// Adds the time since the last call to `cause`.
   void account(const std::string& cause) { times_[cause] += clock_.restart(); }
 
   const config::ParsedDeck& parsed_;
   const config::Deck& deck_;
   const comm::Session& session_;
+  at::Device device_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
   ModelDescription description_;
@@ -70,12 +91,17 @@ class Trainer {
   std::optional<LrSchedule> schedule_;
   std::optional<RunLog> log_;
 
-  int64_t step_ = 0, total_steps_ = 0, cursor_ = 0, tokens_ = 0;
-  int64_t interval_steps_ = 0;    ///< since the last log line
-  double interval_loss_ = 0;      ///< sum over them
-  int64_t interval_tokens_ = 0;   ///< since then, by this process, on all ranks
-  int64_t uncounted_tokens_ = 0;  ///< of this data-parallel rank, not in tokens_ yet
+  int64_t step_ = 0, total_steps_ = 0, cursor_ = 0;
+  std::deque<StepRecord> under_way_;
+  int64_t tokens_ = 0;           ///< that entered the model since step 1, settled steps
+  int64_t interval_steps_ = 0;   ///< since the last log line
+  double interval_loss_ = 0;     ///< sum over them
+  int64_t interval_tokens_ = 0;  ///< since then, by this process
+  double interval_flops_ = 0;
+  int64_t first_step_ = 0;  ///< steps done when this process began to train
   Stopwatch interval_clock_, clock_;
+  Stopwatch phase_clock_;
+  std::vector<std::string> start_phases_;  ///< "weights 0.31 s": the way to step 1
   StepFigures last_{};
   double eval_loss_;
   TimeByCause times_;

@@ -53,17 +53,24 @@ json model_config(const json& sizes) {
   return config;
 }
 
+/// What a case adds to or changes in the deck: "keys": ["device=cuda", ...].
+std::vector<std::string> keys_of(const json& c) {
+  return c.value("keys", std::vector<std::string>{});
+}
+
 /// Writes model, data and deck of a case into a fresh folder.
 fs::path prepare(const json& c, int64_t steps) {
   const auto dir = test::scratch("train-bench");
   const int64_t sequences = c["sequences"];
   test::write_text(dir / "config.json", model_config(c["config"]).dump(1));
   test::write_store(dir / "tokens.h5",
-                    random_rows(4 * sequences, c["length"], c["config"]["vocab_size"]));
+                    random_rows(c.value("rows", 4 * sequences), c["length"],
+                                c["config"]["vocab_size"]));
   test::write_text(dir / "deck.ini",
                    cat("[model]\nmodel_config = ", (dir / "config.json").string(),
                        "\n[data]\ntokenized_path = ", (dir / "tokens.h5").string(),
                        "\n[train]\nstage = pt\nper_device_train_batch_size = ", sequences,
+                       "\ngradient_accumulation_steps = ", c.value("accumulation", 1),
                        "\nmax_steps = ", steps,
                        "\n[checkpoint]\nsave_steps = 0\nsave_only_model = true\n"
                        "output_dir = ",
@@ -88,20 +95,22 @@ double median(std::vector<double> values) {
 void time_steps(const json& c) {
   const int64_t warm_up = c["warm_up"], steps = c["steps"];
   const auto dir = prepare(c, warm_up + steps);
-  run(dir, 1, {});
-  const double tokens = c["sequences"].get<double>() * c["length"].get<double>();
-  std::vector<double> seconds;
+  run(dir, 1, keys_of(c));
+  std::vector<double> speeds, tflops;
+  double memory = 0;
   for (const auto& line : test::read_jsonl(dir / "out" / "trainer_log.jsonl")) {
     if (line["current_steps"] <= warm_up) continue;
-    seconds.push_back(tokens / line["tokens_per_second"].get<double>());
+    speeds.push_back(line["tokens_per_second"]);
+    tflops.push_back(line["tflops_per_gpu"]);
+    memory = line["peak_memory_bytes"];
   }
-  const auto summary = json::parse(test::read_text(dir / "out" / "run_summary.json"));
-  const double memory = summary["peak_memory_bytes_per_rank"][0];
-  const double middle = median(seconds);
+  const double tokens = c["sequences"].get<double>() * c["length"].get<double>() *
+                        c.value("accumulation", 1.0);
   const json result = {{"program", "mtrain"},
                        {"case", c["name"]},
-                       {"ms_per_step", 1e3 * middle},
-                       {"tokens_per_second", tokens / middle},
+                       {"ms_per_step", 1e3 * tokens / median(speeds)},
+                       {"tokens_per_second", median(speeds)},
+                       {"tflops", median(tflops)},
                        {"peak_mib", memory / 1048576}};
   std::puts(result.dump().c_str());
   fs::remove_all(dir);
@@ -128,8 +137,11 @@ void time_start(const json& c) {
 int main(int argc, char** argv) try {
   if (argc != 2) throw Error("usage: train_bench CASES.json");
   const json cases = json::parse(test::read_text(argv[1]));
-  time_start(cases.at(0));
-  stay_on_one_core();
+  const bool gpu = cases.at(0).value("gpu", false);
+  if (!gpu) {
+    time_start(cases.at(0));
+    stay_on_one_core();
+  }
   for (const auto& c : cases) time_steps(c);
   return 0;
 } catch (const std::exception& error) {

@@ -354,7 +354,7 @@ BOOST_AUTO_TEST_CASE(state_moves_between_shardings) {
 BOOST_AUTO_TEST_CASE(a_gradient_that_is_ready_twice_or_never_is_an_error) {
   const int world = test::session().world_size();
   Trainer trainer({1, world, {false, false, false}, 1 << 20, at::kFloat});
-  const Parameter& p = *trainer.model.buffer.params().back();
+  Parameter& p = *trainer.model.buffer.params().back();
   const Bucket& bucket = trainer.model.buffer.buckets()[static_cast<size_t>(p.bucket)];
   trainer.sync.begin_step();
   for (size_t i = 0; i < bucket.params.size(); ++i) trainer.sync.ready(p);

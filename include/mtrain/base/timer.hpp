@@ -24,4 +24,8 @@ class Stopwatch {
   Clock::time_point start_;
 };
 
+/// Seconds since the operating system started this process, to 1/100 s; 0 where it does
+/// not tell (no /proc).
+double seconds_since_process_start();
+
 }  // namespace mtrain

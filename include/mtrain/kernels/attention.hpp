@@ -52,6 +52,11 @@ Attention attention_forward(const at::Tensor& q_TND, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Documents& documents,
                             const AttentionOptions& options);
 
+/// What runs and why, for the banner: "cudnn (bfloat16, head size 128)". Throws as
+/// attention_backend().
+std::string describe_attention(AttentionBackend wanted, at::Device device,
+                               at::ScalarType dtype, int64_t head_dim);
+
 /// Where gradients go: allocated by the caller, in q's dtype. dq [T, N, D] and dk [T, K,
 /// D] contiguous; dv [T, K, D] may be strided over tokens like v.
 struct AttentionGrad {

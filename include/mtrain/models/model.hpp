@@ -67,10 +67,36 @@ class Model : public parallel::PipelineModel {
   virtual bool has_loss() const = 0;
   /// Negative log-likelihood of each position of the micro-batch, fp32 (last stage only).
   virtual const at::Tensor& token_loss(int micro_batch) const = 0;
+  /// This rank's share of the step's loss: sum of weight * token loss over its
+  /// micro-batches, fp64 [1] on the device; zero where another rank counts them.
+  virtual at::Tensor loss_share() const = 0;
   /// Called with ("embed" | "layer.I" | "norm", hidden states) during forward; for
   /// comparisons.
   using Observer = std::function<void(const std::string&, const at::Tensor&)>;
   virtual void observe(Observer observer) = 0;
+};
+
+/// Bytes under one name.
+struct MemoryItem {
+  std::string owner;
+  double bytes;
+};
+
+/// A micro-batch on one rank, as far as memory is concerned.
+struct ActivationShape {
+  int64_t tokens;
+  int tensor;  ///< tensor-parallel ranks
+  bool sequence_parallel;
+  at::ScalarType dtype;
+  at::Device device;
+  Recompute recompute;
+  int layers;  ///< on this rank
+  bool head;   ///< whether the rank holds the loss head
+};
+
+struct ActivationMemory {
+  std::vector<MemoryItem> kept;  ///< from a micro-batch's forward to its backward
+  double workspace;              ///< largest sum of short-lived tensors beside them
 };
 
 /// Sizes and names that do not depend on layout; parsed from config.json.
@@ -80,6 +106,7 @@ class ModelConfig {
   virtual std::string family() const = 0;
   virtual int layers() const = 0;
   virtual int64_t vocab_size() const = 0;
+  virtual int64_t head_dim() const = 0;
   virtual at::ScalarType dtype() const = 0;  ///< of the published weights
   virtual double initializer_range() const = 0;
   /// Parameters, tied ones once.
@@ -91,6 +118,7 @@ class ModelConfig {
   /// Faults of this layout (sizes that do not divide), one message each; empty when it
   /// fits.
   virtual std::vector<std::string> layout_faults(const comm::GridSizes& sizes) const = 0;
+  virtual ActivationMemory activation_memory(const ActivationShape& shape) const = 0;
   virtual std::unique_ptr<Model> make(const comm::ProcessGroups& groups,
                                       const ModelOptions& options) const = 0;
 };

@@ -32,6 +32,9 @@ class LossHead {
            const kernels::VocabSlice& slice)
       : weight_(weight), region_(region), slice_(slice) {}
 
+  /// Tokens whose logits over `rows` vocabulary entries are in memory at a time.
+  static int64_t chunk_tokens(int64_t rows, at::Device device);
+
   struct Result {
     at::Tensor token_loss_T;  ///< fp32 negative log-likelihood, 0 at ignored positions
     at::Tensor dx_TH;  ///< gradient of sum(weight * loss), undefined when not training
@@ -41,7 +44,6 @@ class LossHead {
   Result forward(const at::Tensor& x_TH, const MicroBatch& batch, bool training) const;
 
  private:
-  int64_t chunk_tokens() const;
   /// Token losses of a chunk; its logits become the gradient of the weighted loss.
   at::Tensor loss_and_gradient(at::Tensor& logits, const at::Tensor& targets,
                                const at::Tensor& weights) const;

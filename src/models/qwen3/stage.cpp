@@ -4,15 +4,22 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "mtrain/base/error.hpp"
 
 namespace mtrain::models::qwen3 {
 namespace {
 
+/// A copy of the values on the device. From pinned memory, so that the host does not wait
+/// for the transfer.
 template <class T>
-at::Tensor to_device(const std::vector<T>& values, const at::TensorOptions& options) {
-  const auto type = c10::CppTypeToScalarType<T>::value;
-  return at::tensor(at::ArrayRef<T>(values), type).to(options.device());
+at::Tensor upload_values(const std::vector<T>& values, at::Device device) {
+  const auto size = static_cast<int64_t>(values.size());
+  const auto type = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
+  const at::Tensor host = at::empty({size}, type.pinned_memory(!device.is_cpu()));
+  std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
+  return host.to(device, /*non_blocking=*/true);
 }
 
 /// Position of each token within its document.
@@ -41,11 +48,16 @@ PackedTokens padded(PackedTokens tokens, int64_t multiple) {
 nn::MicroBatch Stage::upload(const PackedTokens& tokens) const {
   const PackedTokens all = padded(tokens, shard_.sequence_parallel ? shard_.size : 1);
   nn::MicroBatch batch;
-  batch.ids_T = to_device(all.ids, tensor_options_);
-  batch.targets_T = to_device(all.targets, tensor_options_);
-  batch.weights_T = to_device(all.weights, tensor_options_);
-  batch.documents = {all.offsets};
-  const at::Tensor positions = to_device(positions_of(all.offsets), tensor_options_);
+  const at::Device device = tensor_options_.device();
+  batch.ids_T = upload_values(all.ids, device);
+  batch.targets_T = upload_values(all.targets, device);
+  batch.weights_T = upload_values(all.weights, device);
+  batch.documents.offsets = all.offsets;
+  if (!device.is_cpu()) {
+    const std::vector<int32_t> offsets(all.offsets.begin(), all.offsets.end());
+    batch.documents.offsets_on_device = upload_values(offsets, device);
+  }
+  const at::Tensor positions = upload_values(positions_of(all.offsets), device);
   batch.rope = kernels::rope_table(positions, sizes_.head_dim, sizes_.rope_theta);
   return batch;
 }
@@ -65,6 +77,16 @@ const at::Tensor& Stage::token_loss(int micro_batch) const {
   const at::Tensor& loss = step_.token_loss.at(static_cast<size_t>(micro_batch));
   MT_CHECK(loss.defined(), "no loss of micro-batch ", micro_batch, " on this stage");
   return loss;
+}
+
+at::Tensor Stage::loss_share() const {
+  at::Tensor sum = at::zeros({1}, tensor_options_.dtype(at::kDouble));
+  if (!has_loss() || shard_.rank != 0) return sum;
+  for (size_t m = 0; m < step_.batches.size(); ++m) {
+    const at::Tensor& weights = step_.batches[m].weights_T;
+    sum += (token_loss(static_cast<int>(m)).to(at::kDouble) * weights).sum();
+  }
+  return sum;
 }
 
 at::Tensor Stage::empty_activation(int micro_batch) const {

@@ -19,6 +19,7 @@ class Stage : public Model {
                   parallel::ParameterGather* gather) override;
   bool has_loss() const override { return head_.has_value(); }
   const at::Tensor& token_loss(int micro_batch) const override;
+  at::Tensor loss_share() const override;
   void observe(Observer observer) override { observer_ = std::move(observer); }
 
   at::Tensor forward(int chunk, int micro_batch, const at::Tensor& input) override;

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(recompute) {
   d.train.recompute_num_layers = 2;
   d.train.recompute_modules = {"layernorm", "mlp_act"};
   d.train.recompute_granularity = config::RecomputeGranularity::kNone;
-  const auto options = [&] { return model_options(d, *model()).recompute; };
+  const auto options = [&] { return model_options(d, *model(), at::kCPU).recompute; };
   BOOST_TEST((options().full == models::Recompute::Full::kNone));
   BOOST_TEST(!options().selective.norms);
   d.train.recompute_granularity = config::RecomputeGranularity::kSelective;
