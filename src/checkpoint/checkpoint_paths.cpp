@@ -77,16 +77,18 @@ std::optional<fs::path> newest_checkpoint(const fs::path& output_dir) {
   return all.front();
 }
 
-std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep) {
+std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep,
+                                           int64_t newest) {
   MT_CHECK(keep >= 1, "keep ", keep, " checkpoints");
-  const auto all = list_checkpoints(output_dir);
   std::vector<std::string> names;
-  for (auto i = static_cast<size_t>(keep); i < all.size(); ++i) {
-    const fs::path temporary = all[i].string() + kTemporary;
+  for (const fs::path& folder : list_checkpoints(output_dir)) {
+    // Later ones are of another course of the run; what they are worth is not known.
+    if (step_of(folder.filename(), "").value() > newest || keep-- > 0) continue;
+    const fs::path temporary = folder.string() + kTemporary;
     remove_folder(temporary);
-    rename_file(all[i], temporary);
+    rename_file(folder, temporary);
     remove_folder(temporary);
-    names.push_back(all[i].filename());
+    names.push_back(folder.filename());
   }
   return names;
 }

@@ -154,7 +154,6 @@ void NewFile::check() const {
 void NewFile::close() {
   checked(handle_.close(), cat("close ", file_.path().string()));
   check();
-  file_.sync();
 }
 
 }  // namespace mtrain::checkpoint::h5

@@ -23,9 +23,9 @@ class NewFile {
   hid_t id() const { return handle_.get(); }
   /// Throws the first failure of the storage so far, if any.
   void check() const;
-  /// Closes the file for HDF5, forces it to disk and throws the first failure.
+  /// Closes the file for HDF5 and throws the first failure.
   void close();
-  /// The bytes, after close().
+  /// The bytes; those of datasets may be written past HDF5 at any time.
   const File& bytes() const { return file_; }
 
   /// For the driver's callbacks: runs a transfer, remembers its failure, does nothing

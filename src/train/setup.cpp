@@ -97,6 +97,7 @@ void Trainer::build_model() {
     gather_.emplace(model_->buffer(), groups_, sharding);
     optimizer_.emplace(model_->buffer(), groups_, sharding,
                        adamw_options(deck_.optimizer));
+    saver_.emplace(deck_.checkpoint, *optimizer_, model_->buffer().dtype(), session_);
   });
 }
 

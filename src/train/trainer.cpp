@@ -57,6 +57,8 @@ void Trainer::train() {
     const bool last = step_ == total_steps_;
     if (last || step_ % deck_.log.logging_steps == 0) log_step();
     account("step");
+    saver_->poll();
+    account("save");
     const int64_t every = deck_.checkpoint.save_steps;
     if (!last && every > 0 && step_ % every == 0) save(false);
     const auto eval_every = deck_.log.eval_steps;
@@ -178,24 +180,25 @@ checkpoint::TrainingState Trainer::state() const {
 void Trainer::save(bool last) {
   gather_->require_all();
   count_tokens();
-  const auto folder =
-      save_checkpoint(deck_.checkpoint, state(), config::dump_deck(parsed_), *optimizer_,
-                      dtype(), session_);
-  log::info(cat("checkpoint saved: ", folder.string()));
+  std::optional<HfExport> hf;
+  if (deck_.checkpoint.save_hf_model) hf = hf_export("");
+  saver_->save(state(), config::dump_deck(parsed_), hf);
+  if (last) {
+    saver_->wait();
+    export_model(saver_->committed(), deck_.checkpoint.output_dir);
+  }
   account("save");
-  if (deck_.checkpoint.save_hf_model) export_model(folder, folder / "hf");
-  if (last) export_model(folder, deck_.checkpoint.output_dir);
-  account("save");
+}
+
+HfExport Trainer::hf_export(const std::filesystem::path& folder) const {
+  return {folder, description_.text, tokenizer_dir(deck_.model), dtype(), kMaxShardBytes};
 }
 
 void Trainer::export_model(const std::filesystem::path& checkpoint,
                            const std::filesystem::path& hf_dir) {
   std::optional<checkpoint::CheckpointReader> reader;
   session_.agree([&] { reader.emplace(checkpoint); });
-  export_hf(
-      *reader,
-      {hf_dir, description_.text, tokenizer_dir(deck_.model), dtype(), kMaxShardBytes},
-      session_);
+  export_hf(*reader, hf_export(hf_dir), session_);
   log::info(cat("Hugging Face model written: ", hf_dir.string()));
 }
 

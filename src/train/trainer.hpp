@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "batches.hpp"
+#include "checkpoint_saver.hpp"
 #include "checkpointing.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
@@ -42,6 +43,7 @@ class Trainer {
   void save(bool last);
   void export_model(const std::filesystem::path& checkpoint,
                     const std::filesystem::path& hf_dir);
+  HfExport hf_export(const std::filesystem::path& folder) const;
   at::ScalarType dtype() const { return model_->buffer().dtype(); }
   /// A complete run started again: says so, and repeats an export that was cut short.
   void leave_complete();
@@ -69,6 +71,7 @@ class Trainer {
   std::optional<parallel::Optimizer> optimizer_;
   std::optional<LrSchedule> schedule_;
   std::optional<RunLog> log_;
+  std::optional<CheckpointSaver> saver_;
 
   int64_t step_ = 0, total_steps_ = 0, cursor_ = 0, tokens_ = 0;
   int64_t interval_steps_ = 0;    ///< since the last log line
