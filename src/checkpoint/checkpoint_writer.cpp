@@ -129,6 +129,7 @@ void CheckpointWriter::State::store(const NamedPiece& piece) {
     const auto count = static_cast<size_t>(std::min(kBlock, box.bytes() - at));
     box.crc = crc32c(box.crc, data + at, count);
     file.bytes().write_at(box.position + at, data + at, count);
+    file.bytes().begin_sync(box.position + at, count);
   }
 }
 

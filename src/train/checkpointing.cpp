@@ -49,17 +49,6 @@ void remove_earlier_run(const fs::path& dir) {
     fs::remove(dir / name);
 }
 
-std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck) {
-  const std::string& wanted = deck.model.resume_from_checkpoint;
-  if (wanted == "none") return std::nullopt;
-  if (wanted == "auto") return checkpoint::newest_checkpoint(deck.checkpoint.output_dir);
-  if (!fs::is_directory(wanted)) {
-    throw UserError(cat("resume_from_checkpoint: no folder ", wanted),
-                    "name a checkpoint-STEP folder, or use auto or none");
-  }
-  return fs::path(wanted);
-}
-
 bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& checkpoint) {
   if (!checkpoint) return false;
   std::error_code missing;

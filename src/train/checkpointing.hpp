@@ -14,10 +14,6 @@
 
 namespace mtrain::train {
 
-/// The checkpoint the deck asks to resume from: none, a folder, or for "auto" the newest
-/// in output_dir. Throws UserError when a named one is damaged or absent.
-std::optional<std::filesystem::path> checkpoint_to_resume(const config::Deck& deck);
-
 /// Whether the run that resumes from `checkpoint` is the one in `output_dir`.
 bool continues_in(const std::filesystem::path& output_dir,
                   const std::optional<std::filesystem::path>& checkpoint);

@@ -4,11 +4,13 @@
 #include <ATen/ATen.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "replica_check.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -30,13 +32,17 @@ int64_t peak_memory_bytes() {
 
 }  // namespace
 
-void Trainer::run() {
+ExitCode Trainer::run() {
   const bool complete = resume_from_ && step_ >= total_steps_;
-  if (deck_.train.do_train && complete) return leave_complete();
+  if (deck_.train.do_train && complete) {
+    leave_complete();
+    return kExitOk;
+  }
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
-  if (deck_.train.do_train) train();
-  finish();
+  const bool stopped = deck_.train.do_train && !train();
+  finish(stopped ? "stopped" : "ok");
+  return stopped ? kExitRequeue : kExitOk;
 }
 
 void Trainer::leave_complete() {
@@ -46,26 +52,49 @@ void Trainer::leave_complete() {
   const bool whole = summarised_step(output_dir) == step_;
   if (session_.broadcast_text(whole ? "whole" : "") == "whole") return;
   export_model(*resume_from_, output_dir);
-  finish();
+  finish("ok");
 }
 
-void Trainer::train() {
+bool Trainer::train() {
   interval_clock_.restart();
   while (step_ < total_steps_) {
     step();
     ++step_;
     const bool last = step_ == total_steps_;
     if (last || step_ % deck_.log.logging_steps == 0) log_step();
+    check_copies();
     account("step");
     saver_->poll();
-    account("save");
+    const bool stop = !last && stop_requested();
     const int64_t every = deck_.checkpoint.save_steps;
-    if (!last && every > 0 && step_ % every == 0) save(false);
+    if (!last && (stop || (every > 0 && step_ % every == 0))) save(false);
+    if (stop) return stop_here();
     const auto eval_every = deck_.log.eval_steps;
     const bool wanted = last || (eval_every && step_ % *eval_every == 0);
     if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
   }
   save(true);
+  return true;
+}
+
+bool Trainer::stop_requested() const {
+  const auto received = session_.all_gather_text(stop_.received() ? "stop" : "");
+  return std::ranges::find(received, "stop") != received.end();
+}
+
+bool Trainer::stop_here() {
+  saver_->wait();
+  account("save");
+  log::info(cat("stopped by request after step ", step_, " of ", total_steps_,
+                ": the same command resumes"));
+  return false;
+}
+
+void Trainer::check_copies() {
+  const int64_t every = deck_.train.check_weight_hash_across_dp_replicas_interval;
+  if (every == 0 || step_ % every != 0) return;
+  gather_->require_all();
+  check_replicas(model_->buffer(), step_, session_);
 }
 
 void Trainer::step() {
@@ -79,19 +108,26 @@ void Trainer::step() {
   sync_->finish();
   const double norm = optimizer_->gradient_norm();
   const double loss = total_loss(batch);
-  if (!std::isfinite(norm) || !std::isfinite(loss)) {
-    throw Error(
-        cat("step ", step_ + 1, ": loss ", loss, ", gradient norm ", norm),
-        "lower learning_rate, or look for bad samples; the last checkpoint is whole");
-  }
   last_.grad_norm = norm;
   last_.learning_rate = schedule_->rate(step_);
-  optimizer_->update(last_.learning_rate, norm, step_ + 1);
-  gather_->start();
+  if (accept_step(loss, norm)) {
+    optimizer_->update(last_.learning_rate, norm, guard_.updates());
+    gather_->start();
+    interval_loss_ += loss;
+    ++interval_steps_;
+  }
   cursor_ = loader_->sampler().next(cursor_);
-  interval_loss_ += loss;
   uncounted_tokens_ += batch.tokens;
-  ++interval_steps_;
+}
+
+bool Trainer::accept_step(double loss, double norm) {
+  if (std::isfinite(loss) && std::isfinite(norm))
+    return guard_.accepts(step_ + 1, loss, norm, "");
+  const std::string where = nonfinite_places(
+      session_.all_gather_text(first_nonfinite_gradient(model_->buffer())));
+  saver_->wait();  // what it saves is from before, and may be what a restart needs
+  session_.agree([&] { guard_.accepts(step_ + 1, loss, norm, where); });
+  return false;
 }
 
 double Trainer::total_loss(const StepBatch& batch) const {
@@ -158,7 +194,8 @@ double Trainer::evaluate() {
 
 checkpoint::TrainingState Trainer::state() const {
   checkpoint::TrainingState state;
-  state.step = state.updates = step_;
+  state.step = step_;
+  state.updates = guard_.updates();
   state.samples_consumed = cursor_;
   state.tokens = tokens_;
   state.seed = static_cast<uint64_t>(deck_.train.seed);
@@ -202,7 +239,7 @@ void Trainer::export_model(const std::filesystem::path& checkpoint,
   log::info(cat("Hugging Face model written: ", hf_dir.string()));
 }
 
-void Trainer::finish() {
+void Trainer::finish(const std::string& result) {
   at::Tensor peaks = at::zeros({session_.world_size()}, at::kLong);
   peaks[session_.rank()] = peak_memory_bytes();
   last_.step = step_;
@@ -210,7 +247,7 @@ void Trainer::finish() {
   last_.tokens = tokens_;
   groups_.world->all_reduce(peaks, comm::Reduce::kSum);
   const auto* first = peaks.data_ptr<int64_t>();
-  log_->summary("ok", last_, times_, {first, first + peaks.numel()}, eval_loss_);
+  log_->summary(result, last_, times_, {first, first + peaks.numel()}, eval_loss_);
 }
 
 }  // namespace mtrain::train

@@ -9,9 +9,12 @@
 #include "checkpointing.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
+#include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
 #include "run_log.hpp"
+#include "step_guard.hpp"
+#include "stop_request.hpp"
 #include "token_stores.hpp"
 
 namespace mtrain::train {
@@ -23,8 +26,8 @@ class Trainer {
   Trainer(const config::ParsedDeck& parsed, const comm::Session& session);
 
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
-  /// complete already is left as it is.
-  void run();
+  /// complete already is left as it is. kExitRequeue when a signal ended it early.
+  ExitCode run();
 
  private:
   void read_inputs();
@@ -33,7 +36,16 @@ class Trainer {
   void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
 
-  void train();
+  /// False when it was stopped before the last step.
+  bool train();
+  /// Whether any rank was asked to stop. Collective.
+  bool stop_requested() const;
+  /// The end of a run that was asked to stop; false.
+  bool stop_here();
+  /// Compares the copies of weights that several ranks hold, at the steps the deck says.
+  void check_copies();
+  /// Judges the step's figures; a refused one is traced to its place. Collective then.
+  bool accept_step(double loss, double norm);
   /// One optimizer step; adds its loss to the interval's.
   void step();
   void log_step();
@@ -47,7 +59,8 @@ class Trainer {
   at::ScalarType dtype() const { return model_->buffer().dtype(); }
   /// A complete run started again: says so, and repeats an export that was cut short.
   void leave_complete();
-  void finish();
+  /// `result`: "ok" or "stopped".
+  void finish(const std::string& result);
   int64_t total_steps() const;
   /// Sum over the ranks of this rank's share of sum(weight * loss).
   double total_loss(const StepBatch& batch) const;
@@ -55,11 +68,13 @@ class Trainer {
   /// Adds the time since the last call to `cause`.
   void account(const std::string& cause) { times_[cause] += clock_.restart(); }
 
+  StopRequest stop_;
   const config::ParsedDeck& parsed_;
   const config::Deck& deck_;
   const comm::Session& session_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
+  StepGuard guard_;
   ModelDescription description_;
   StorePaths stores_;
   std::optional<std::filesystem::path> resume_from_;
