@@ -56,11 +56,11 @@ struct CheckpointWriter::State {
   State(std::filesystem::path where, int64_t step, int rank, int world)
       : folder(std::move(where)),
         summary{step, rank, world, 0, 0, {}},
-        file(folder / rank_file_name(rank)) {}
+        file(h5::HostedFile::create(folder / rank_file_name(rank))) {}
 
   std::filesystem::path folder;
   RankFile summary;
-  h5::NewFile file;
+  h5::HostedFile file;
   std::map<std::string, h5::GroupHandle> groups;
   std::map<std::string, size_t> places;  ///< "GROUP/DATASET" -> index in summary.boxes
   std::set<size_t> stored;               ///< indices whose bytes were written
