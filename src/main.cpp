@@ -18,13 +18,13 @@ bool answered(const config::CommandLine& line) {
   return line.help || line.version || line.dump_reference;
 }
 
-void run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const comm::Session& session, int argc, char** argv) {
   // 1. The command line, alike on all ranks.
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kTrain, argc, argv); });
-  if (session.rank() == 0 && answered(line)) return;
-  if (line.help || line.version || line.dump_reference) return;
+  if (session.rank() == 0 && answered(line)) return kExitOk;
+  if (line.help || line.version || line.dump_reference) return kExitOk;
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   const int world = line.world_size.value_or(session.world_size());
@@ -33,13 +33,14 @@ void run(const comm::Session& session, int argc, char** argv) {
 
   // 3. Either print what would be done, or do it.
   log::info(config::dump_deck(parsed));
-  if (line.dump_deck) return;
+  if (line.dump_deck) return kExitOk;
   if (line.check) {
     std::string plan;
     session.agree([&] { plan = train::check_run(parsed, world); });
-    return log::info(plan + "check passed");
+    log::info(plan + "check passed");
+    return kExitOk;
   }
-  train::run_training(parsed, session);
+  return train::run_training(parsed, session);
 }
 
 }  // namespace

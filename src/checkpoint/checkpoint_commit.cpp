@@ -96,8 +96,10 @@ fs::path commit(const fs::path& output_dir, int64_t step,
   const fs::path final_path = checkpoint_folder(output_dir, step);
   install(temporary, final_path);
   sync_directory(output_dir);
-  std::error_code ignored;  // what remains is a leftover, removed at the next start
-  fs::remove_all(temporary, ignored);
+  // An older one that changed places: what remains is a leftover, removed at the next
+  // start.
+  std::error_code ignored;
+  if (has_entry(temporary)) fs::remove_all(temporary, ignored);
   return final_path;
 }
 

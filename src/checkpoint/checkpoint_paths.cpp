@@ -28,6 +28,19 @@ bool is_leftover(const fs::directory_entry& entry) {
          is_model_file(name.substr(0, name.size() - std::string_view(kTemporary).size()));
 }
 
+/// What is in the folder; nothing where there is no such folder.
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::error_code fault;
+  fs::directory_iterator at(folder, fault);
+  std::vector<fs::directory_entry> entries;
+  for (; !fault && at != fs::directory_iterator(); at.increment(fault))
+    entries.push_back(*at);
+  // Never take a folder that cannot be read for an empty one.
+  if (fault && fault != std::errc::no_such_file_or_directory)
+    throw Error(cat("cannot list ", folder.string(), ": ", fault.message()));
+  return entries;
+}
+
 void remove_folder(const fs::path& path) {
   std::error_code fault;
   fs::remove_all(path, fault);
@@ -58,8 +71,7 @@ std::optional<int64_t> step_of(const std::string& name, const std::string& suffi
 
 std::vector<fs::path> list_checkpoints(const fs::path& output_dir) {
   std::vector<std::pair<int64_t, fs::path>> found;
-  std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(output_dir, missing)) {
+  for (const auto& entry : entries_of(output_dir)) {
     const auto step = step_of(entry.path().filename(), "");
     if (!step || entry.symlink_status().type() != fs::file_type::directory) continue;
     if (fs::is_regular_file(fs::symlink_status(entry.path() / kManifestFile)))
@@ -77,24 +89,25 @@ std::optional<fs::path> newest_checkpoint(const fs::path& output_dir) {
   return all.front();
 }
 
-std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep) {
+std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep,
+                                           int64_t newest) {
   MT_CHECK(keep >= 1, "keep ", keep, " checkpoints");
-  const auto all = list_checkpoints(output_dir);
   std::vector<std::string> names;
-  for (auto i = static_cast<size_t>(keep); i < all.size(); ++i) {
-    const fs::path temporary = all[i].string() + kTemporary;
+  for (const fs::path& folder : list_checkpoints(output_dir)) {
+    // Later ones are of another course of the run; what they are worth is not known.
+    if (step_of(folder.filename(), "").value() > newest || keep-- > 0) continue;
+    const fs::path temporary = folder.string() + kTemporary;
     remove_folder(temporary);
-    rename_file(all[i], temporary);
+    rename_file(folder, temporary);
     remove_folder(temporary);
-    names.push_back(all[i].filename());
+    names.push_back(folder.filename());
   }
   return names;
 }
 
 std::vector<std::string> remove_leftovers(const fs::path& output_dir) {
   std::vector<fs::path> leftovers;
-  std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(output_dir, missing))
+  for (const auto& entry : entries_of(output_dir))
     if (is_leftover(entry)) leftovers.push_back(entry.path());
   std::vector<std::string> names;
   for (const fs::path& path : leftovers) {

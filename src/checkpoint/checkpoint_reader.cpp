@@ -102,17 +102,25 @@ std::vector<std::string> CheckpointReader::verify(int part, int parts) const {
     }
   };
   if (part == 0) attempt([&] { state_->read_deck(); });
-  const auto& files = state_->manifest.files;
-  for (auto i = static_cast<size_t>(part); i < files.size();
-       i += static_cast<size_t>(parts))
+  // Tensor by tensor over all ranks, whatever the number of files.
+  size_t number = 0;
+  const auto is_mine = [&] {
+    return number++ % static_cast<size_t>(parts) == static_cast<size_t>(part);
+  };
+  for (const RankFile& rank_file : state_->manifest.files) {
+    std::vector<const StoredBox*> mine;
+    for (const StoredBox& stored : rank_file.boxes)
+      if (is_mine()) mine.push_back(&stored);
+    if (mine.empty() && !rank_file.boxes.empty()) continue;
     attempt([&] {
-      const OpenRankFile file(folder(), files[i]);
-      for (const StoredBox& stored : files[i].boxes)
-        if (file.crc(stored) != stored.crc)
-          faults.push_back(cat((folder() / files[i].name()).string(), ": ", stored.group,
-                               "/", parallel::to_string(stored.box),
+      const OpenRankFile file(folder(), rank_file);
+      for (const StoredBox* stored : mine)
+        if (file.crc(*stored) != stored->crc)
+          faults.push_back(cat((folder() / rank_file.name()).string(), ": ",
+                               stored->group, "/", parallel::to_string(stored->box),
                                " does not match its checksum"));
     });
+  }
   return faults;
 }
 

@@ -1,4 +1,5 @@
-// Writes one rank's HDF5 file; called by every rank that saves.
+// Writes one rank's HDF5 file; called by every rank that saves. HDF5 lays the file out,
+// the tensors' bytes go past it: HDF5 is not thread safe, and store() may run on any thread.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -55,17 +56,29 @@ struct CheckpointWriter::State {
   State(std::filesystem::path where, int64_t step, int rank, int world)
       : folder(std::move(where)),
         summary{step, rank, world, 0, 0, {}},
-        file(folder / rank_file_name(rank)) {}
+        file(h5::HostedFile::create(folder / rank_file_name(rank))) {}
 
   std::filesystem::path folder;
   RankFile summary;
-  h5::NewFile file;
+  h5::HostedFile file;
   std::map<std::string, h5::GroupHandle> groups;
-  std::set<std::string> names;
+  std::map<std::string, size_t> places;  ///< "GROUP/DATASET" -> index in summary.boxes
+  std::set<size_t> stored;               ///< indices whose bytes were written
+  bool closed = false;
 
   hid_t group(const std::string& name);
-  void write(const NamedPiece& piece);
+  void reserve(const NamedPiece& piece);
+  void store(const NamedPiece& piece);
+  void check_contents() const;
 };
+
+namespace {
+
+std::string key_of(const NamedPiece& piece) {
+  return cat(piece.group, "/", dataset_name(piece.box));
+}
+
+}  // namespace
 
 /// The group's handle, created at its first use.
 hid_t CheckpointWriter::State::group(const std::string& name) {
@@ -80,32 +93,59 @@ hid_t CheckpointWriter::State::group(const std::string& name) {
   return found->second.get();
 }
 
-void CheckpointWriter::State::write(const NamedPiece& piece) {
-  const std::string name = dataset_name(piece.box);
+void CheckpointWriter::State::reserve(const NamedPiece& piece) {
   const std::string what =
-      cat("write ", piece.group, "/", name, " to ", file.bytes().path().string());
-  MT_CHECK(names.insert(piece.group + "/" + name).second, "cannot ", what,
+      cat("write ", key_of(piece), " to ", file.bytes().path().string());
+  MT_CHECK(places.emplace(key_of(piece), summary.boxes.size()).second, "cannot ", what,
            ": stored twice");
   const at::ScalarType dtype = piece.data.scalar_type();
   const hid_t type = dtype == at::kFloat ? H5T_IEEE_F32LE : H5T_STD_U16LE;
   const h5::SpaceHandle space = h5::make_space(piece.box.extent);
   const h5::PropertyHandle properties = dataset_properties();
-  const h5::DatasetHandle dataset(
-      h5::checked(H5Dcreate2(group(piece.group), name.c_str(), type, space.get(),
-                             H5P_DEFAULT, properties.get(), H5P_DEFAULT),
-                  what));
+  const h5::DatasetHandle dataset(h5::checked(
+      H5Dcreate2(group(piece.group), dataset_name(piece.box).c_str(), type, space.get(),
+                 H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+      what));
   h5::write_attribute(dataset.get(), "tensor", piece.box.tensor);
   h5::write_attribute(dataset.get(), "shape", piece.box.full);
   h5::write_attribute(dataset.get(), "offset", piece.box.offset);
   h5::write_attribute(dataset.get(), "dtype", dtype_name(dtype));
-  StoredBox stored{piece.group, piece.box, dtype, 0, 0};
-  stored.crc = crc32c(0, piece.data.data_ptr(), static_cast<size_t>(stored.bytes()));
-  h5::checked(
-      H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, piece.data.data_ptr()),
-      what);
-  stored.position = static_cast<int64_t>(H5Dget_offset(dataset.get()));
+  const auto position = static_cast<int64_t>(H5Dget_offset(dataset.get()));
   file.check();
-  summary.boxes.push_back(std::move(stored));
+  summary.boxes.push_back({piece.group, piece.box, dtype, position, 0});
+}
+
+void CheckpointWriter::State::store(const NamedPiece& piece) {
+  const auto place = places.find(key_of(piece));
+  MT_CHECK(place != places.end(), "no place for ", key_of(piece));
+  MT_CHECK(stored.insert(place->second).second, key_of(piece), " stored twice");
+  StoredBox& box = summary.boxes[place->second];
+  MT_CHECK(box.box == piece.box && box.dtype == piece.data.scalar_type(),
+           key_of(piece), " is not what was reserved");
+  const auto* data = static_cast<const char*>(piece.data.const_data_ptr());
+  // Block by block, so that the checksum reads what the write is about to touch anyway.
+  constexpr int64_t kBlock = int64_t{4} << 20;
+  for (int64_t at = 0; at < box.bytes(); at += kBlock) {
+    const auto count = static_cast<size_t>(std::min(kBlock, box.bytes() - at));
+    box.crc = crc32c(box.crc, data + at, count);
+    file.bytes().write_at(box.position + at, data + at, count);
+    file.bytes().begin_sync(box.position + at, count);
+  }
+}
+
+/// Reads the file back and compares it with what was to be written.
+void CheckpointWriter::State::check_contents() const {
+  const File file = File::open_to_read(folder / summary.name());
+  const auto fault = [&](const std::string& what) {
+    throw Error(cat(file.path().string(), ": ", what, " read back otherwise than written"),
+                "the storage loses bytes: write to another file system");
+  };
+  if (file.size() != summary.bytes) fault("the size");
+  RankFile sorted = summary;
+  std::ranges::sort(sorted.boxes, {}, &StoredBox::position);
+  if (structure_crc(file, sorted.boxes) != summary.structure_crc) fault("the structure");
+  for (const StoredBox& box : sorted.boxes)
+    if (crc_of(file, box) != box.crc) fault(parallel::to_string(box.box));
 }
 
 CheckpointWriter::CheckpointWriter(const std::filesystem::path& output_dir, int64_t step,
@@ -128,27 +168,48 @@ CheckpointWriter::~CheckpointWriter() {
   state_.reset();
 }
 
-void CheckpointWriter::write(const std::vector<NamedPiece>& pieces) {
+void CheckpointWriter::reserve(const std::vector<NamedPiece>& pieces) {
   const h5::Quiet quiet;
+  MT_CHECK(!state_->closed, "the file is laid out already");
   for (const NamedPiece& piece : pieces) {
     check_piece(piece);
-    if (piece.box.size() > 0) state_->write(piece);
+    if (piece.box.size() > 0) state_->reserve(piece);
   }
 }
 
-std::string CheckpointWriter::finish() {
+void CheckpointWriter::store(const std::vector<NamedPiece>& pieces) {
+  for (const NamedPiece& piece : pieces)
+    if (piece.box.size() > 0) state_->store(piece);
+}
+
+void CheckpointWriter::write(const std::vector<NamedPiece>& pieces) {
+  reserve(pieces);
+  store(pieces);
+}
+
+void CheckpointWriter::close() {
+  if (state_->closed) return;
   const h5::Quiet quiet;
   state_->groups.clear();
   state_->file.close();
+  state_->closed = true;
   const File& file = state_->file.bytes();
   RankFile& summary = state_->summary;
-  std::sort(
-      summary.boxes.begin(), summary.boxes.end(),
-      [](const StoredBox& a, const StoredBox& b) { return a.position < b.position; });
   summary.bytes = file.size();
-  summary.structure_crc = structure_crc(file, summary.boxes);
+  RankFile sorted = summary;
+  std::ranges::sort(sorted.boxes, {}, &StoredBox::position);
+  summary.structure_crc = sorted.structure_crc = structure_crc(file, sorted.boxes);
   // As a reader would see it, while there is still a chance to fail before the commit.
-  OpenRankFile(state_->folder, rank_file_from_json(to_json(summary)));
+  check_structure(file.path(), rank_file_from_json(to_json(sorted)));
+}
+
+std::string CheckpointWriter::finish() {
+  close();
+  RankFile& summary = state_->summary;
+  MT_CHECK(state_->stored.size() == summary.boxes.size(), "places left empty");
+  state_->file.bytes().sync();
+  state_->check_contents();
+  std::ranges::sort(summary.boxes, {}, &StoredBox::position);
   return to_json(summary).dump();
 }
 

@@ -129,6 +129,12 @@ void File::sync() const {
     fail("force to disk", path_, errno);
 }
 
+void File::begin_sync(int64_t position, size_t count) const {
+  // Only a hint: file systems without it write all the same, and sync() has the last word.
+  ::sync_file_range(descriptor_, position, static_cast<off64_t>(count),
+                    SYNC_FILE_RANGE_WRITE);
+}
+
 std::string read_text(const std::filesystem::path& path, int64_t limit) {
   const File file = File::open_to_read(path);
   const int64_t size = file.size();

@@ -32,6 +32,8 @@ class File {
   void write_at(int64_t position, const void* data, size_t count) const;
   void resize(int64_t size) const;
   void sync() const;
+  /// Lets the kernel begin to write these bytes, so that sync() has less to wait for.
+  void begin_sync(int64_t position, size_t count) const;
 
  private:
   File(int descriptor, std::filesystem::path path);

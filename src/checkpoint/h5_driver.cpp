@@ -14,14 +14,15 @@ constexpr hsize_t kAlignment = 4096;
 /// What HDF5 holds of an open file: its own fields first, as it requires.
 struct DriverFile {
   H5FD_t common;
-  NewFile* owner;
+  HostedFile* owner;
   haddr_t end_of_space;  ///< what HDF5 has allocated
   haddr_t end_of_file;   ///< what was written
 };
 
 /// What the access properties carry to open_file.
 struct DriverInfo {
-  NewFile* owner;
+  HostedFile* owner;
+  haddr_t end_of_file;
 };
 
 DriverFile* cast(H5FD_t* file) {
@@ -34,7 +35,7 @@ const DriverFile* cast(const H5FD_t* file) {
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
   const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
   if (!info) return nullptr;
-  auto file = std::make_unique<DriverFile>(DriverFile{{}, info->owner, 0, 0});
+  auto file = std::make_unique<DriverFile>(DriverFile{{}, info->owner, 0, info->end_of_file});
   return &file.release()->common;  // close_file takes it back
 }
 
@@ -123,11 +124,14 @@ hid_t register_driver() {
   return checked(H5FDregister(&driver), "register a file driver");
 }
 
-FileHandle create(NewFile* owner, hid_t driver, const std::filesystem::path& path) {
-  const PropertyHandle access(
-      checked(H5Pcreate(H5P_FILE_ACCESS), "make file properties"));
-  const DriverInfo info{owner};
+PropertyHandle access_through(hid_t driver, HostedFile* owner, const File& file) {
+  PropertyHandle access(checked(H5Pcreate(H5P_FILE_ACCESS), "make file properties"));
+  const DriverInfo info{owner, static_cast<haddr_t>(file.size())};
   checked(H5Pset_driver(access.get(), driver, &info), "set the file driver");
+  return access;
+}
+
+FileHandle create_file(const PropertyHandle& access, const std::filesystem::path& path) {
   checked(H5Pset_alignment(access.get(), kAlignment, kAlignment), "set the alignment");
   // The newer format is smaller and has checksums of its own; 1.10 is the oldest we read
   // with.
@@ -140,21 +144,35 @@ FileHandle create(NewFile* owner, hid_t driver, const std::filesystem::path& pat
 
 }  // namespace
 
-NewFile::NewFile(const std::filesystem::path& path)
-    : file_(File::create(path)),
-      driver_(register_driver()),
-      handle_(create(this, driver_.get(), path)) {
-  check();
+HostedFile HostedFile::create(const std::filesystem::path& path) {
+  return HostedFile(File::create(path), Mode::kCreate);
 }
 
-void NewFile::check() const {
+HostedFile HostedFile::open(const std::filesystem::path& path) {
+  return HostedFile(File::open_to_read(path), Mode::kRead);
+}
+
+HostedFile::HostedFile(File file, Mode mode)
+    : file_(std::move(file)),
+      driver_(register_driver()),
+      handle_(H5I_INVALID_HID) {
+  const PropertyHandle access = access_through(driver_.get(), this, file_);
+  if (mode == Mode::kCreate) {
+    handle_ = create_file(access, file_.path());
+  } else {
+    handle_ = FileHandle(H5Fopen(file_.path().c_str(), H5F_ACC_RDONLY, access.get()));
+  }
+  check();
+  checked(handle_.get(), "open as HDF5");
+}
+
+void HostedFile::check() const {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void NewFile::close() {
+void HostedFile::close() {
   checked(handle_.close(), cat("close ", file_.path().string()));
   check();
-  file_.sync();
 }
 
 }  // namespace mtrain::checkpoint::h5

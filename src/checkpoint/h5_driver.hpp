@@ -1,5 +1,5 @@
-// An HDF5 file driver over our own File. HDF5 1.10 crashes at exit after a write failed
-// while it closed a file; with this driver it never sees a failure, and we see it with
+// An HDF5 file driver over our own File. HDF5 1.10 crashes or hangs at exit after a write
+// or read failed inside it; with this driver it never sees a failure, and we see it with
 // path and errno.
 #pragma once
 
@@ -11,21 +11,24 @@
 
 namespace mtrain::checkpoint::h5 {
 
-/// A new HDF5 file. After any call into HDF5 for it, check() tells whether its bytes
+/// An HDF5 file. After any call into HDF5 for it, check() tells whether its bytes
 /// arrived.
-class NewFile {
+class HostedFile {
  public:
-  /// Throws Error naming path and errno.
-  explicit NewFile(const std::filesystem::path& path);
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
+  /// A new file. Throws Error naming path and errno.
+  static HostedFile create(const std::filesystem::path& path);
+  /// An existing one, to read; links are not followed. What HDF5 cannot make sense of
+  /// throws Error.
+  static HostedFile open(const std::filesystem::path& path);
+  HostedFile(const HostedFile&) = delete;
+  HostedFile& operator=(const HostedFile&) = delete;
 
   hid_t id() const { return handle_.get(); }
   /// Throws the first failure of the storage so far, if any.
   void check() const;
-  /// Closes the file for HDF5, forces it to disk and throws the first failure.
+  /// Closes the file for HDF5 and throws the first failure.
   void close();
-  /// The bytes, after close().
+  /// The bytes; those of datasets may be written past HDF5 at any time.
   const File& bytes() const { return file_; }
 
   /// For the driver's callbacks: runs a transfer, remembers its failure, does nothing
@@ -41,6 +44,9 @@ class NewFile {
   }
 
  private:
+  enum class Mode { kCreate, kRead };
+  HostedFile(File file, Mode mode);
+
   File file_;
   std::exception_ptr failure_;
   Handle<H5FDunregister> driver_;

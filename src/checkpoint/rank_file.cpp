@@ -40,6 +40,10 @@ uint32_t structure_crc(const File& file, const std::vector<StoredBox>& boxes) {
   return crc_of_range(file, at, file.size(), crc);
 }
 
+uint32_t crc_of(const File& file, const StoredBox& stored) {
+  return crc_of_range(file, stored.position, stored.position + stored.bytes(), 0);
+}
+
 OpenRankFile::OpenRankFile(const std::filesystem::path& folder, const RankFile& expected)
     : file_(File::open_to_read(folder / expected.name())) {
   const std::string path = file_.path().string();
@@ -66,7 +70,7 @@ void OpenRankFile::read(const StoredBox& stored, const parallel::Box& part,
 }
 
 uint32_t OpenRankFile::crc(const StoredBox& stored) const {
-  return crc_of_range(file_, stored.position, stored.position + stored.bytes(), 0);
+  return crc_of(file_, stored);
 }
 
 }  // namespace mtrain::checkpoint

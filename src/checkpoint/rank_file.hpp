@@ -36,6 +36,9 @@ class OpenRankFile {
 /// CRC-32C of the bytes of `file` outside the boxes, which are sorted by position.
 uint32_t structure_crc(const File& file, const std::vector<StoredBox>& boxes);
 
+/// CRC-32C of the bytes of a stored box.
+uint32_t crc_of(const File& file, const StoredBox& stored);
+
 /// Throws Error unless the HDF5 file holds exactly the boxes expected, in the allowed
 /// form.
 void check_structure(const std::filesystem::path& path, const RankFile& expected);

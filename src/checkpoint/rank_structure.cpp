@@ -4,6 +4,7 @@
 
 #include "dtype.hpp"
 #include "h5.hpp"
+#include "h5_driver.hpp"
 #include "rank_file.hpp"
 
 namespace mtrain::checkpoint {
@@ -114,24 +115,33 @@ void check_root(hid_t file, const RankFile& expected) {
   check("world_size", expected.world);
 }
 
+void check_all(hid_t file, const RankFile& expected) {
+  check_root(file, expected);
+  std::map<std::string, BoxesByName> groups;
+  for (const StoredBox& stored : expected.boxes)
+    groups[stored.group][dataset_name(stored.box)] = &stored;
+  const auto names = links_of(file, H5O_TYPE_GROUP);
+  for (const std::string& name : names) {
+    if (!groups.contains(name))
+      throw Error(cat("group ", name, " is not in the manifest"));
+    check_group(file, name, groups[name]);
+  }
+  if (names.size() != groups.size())
+    throw Error(cat("has ", names.size(), " groups, the manifest says ", groups.size()));
+}
+
 }  // namespace
 
 void check_structure(const std::filesystem::path& path, const RankFile& expected) {
   const h5::Quiet quiet;
-  const h5::FileHandle file(
-      h5::checked(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), "open as HDF5"));
-  check_root(file.get(), expected);
-  std::map<std::string, BoxesByName> groups;
-  for (const StoredBox& stored : expected.boxes)
-    groups[stored.group][dataset_name(stored.box)] = &stored;
-  const auto names = links_of(file.get(), H5O_TYPE_GROUP);
-  for (const std::string& name : names) {
-    if (!groups.contains(name))
-      throw Error(cat("group ", name, " is not in the manifest"));
-    check_group(file.get(), name, groups[name]);
+  const auto file = h5::HostedFile::open(path);
+  try {
+    check_all(file.id(), expected);
+  } catch (const Error&) {
+    file.check();  // bytes that could not be read are the better explanation
+    throw;
   }
-  if (names.size() != groups.size())
-    throw Error(cat("has ", names.size(), " groups, the manifest says ", groups.size()));
+  file.check();
 }
 
 }  // namespace mtrain::checkpoint

@@ -18,7 +18,7 @@ void declare_checkpoint(std::vector<Key>& keys) {
                  "write Hugging Face files beside every checkpoint");
   checkpoint.add("save_only_model", &Checkpoint::save_only_model, false, any_value(),
                  "save weights without optimizer state: smaller, but cannot be resumed");
-  checkpoint.add("async_save", &Checkpoint::async_save, false, any_value(),
+  checkpoint.add("async_save", &Checkpoint::async_save, true, any_value(),
                  "write checkpoints while training goes on");
 }
 

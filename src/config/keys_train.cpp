@@ -57,6 +57,20 @@ void declare_memory(SectionKeys<Train>& train) {
             "mca: shuffling, loss average and padding of LLaMA-Factory's Megatron path");
 }
 
+void declare_guards(SectionKeys<Train>& train) {
+  train.add("on_nonfinite_step", &Train::on_nonfinite_step, NonFiniteStep::kStop,
+            any_value(),
+            "a loss or gradient norm that is not finite is never applied; stop: the run "
+            "ends; skip: it goes on with the next step");
+  train.add("max_nonfinite_steps", &Train::max_nonfinite_steps, 3, at_least(1),
+            "skip: so many of them in a row end the run");
+  train
+      .add("check_weight_hash_across_dp_replicas_interval",
+           &Train::check_weight_hash_across_dp_replicas_interval, 0, at_least(0),
+           "steps between comparisons of the weights that several ranks hold; 0: never")
+      .with_note("Megatron-LM's name; here it also covers tensor-parallel and tied copies.");
+}
+
 void declare_adam(SectionKeys<Optimizer>& optimizer) {
   optimizer.add("optim", &Optimizer::optim, "adamw", one_of({"adamw"}), "optimizer")
       .with_note("adamw_torch, adamw_torch_fused and adamw_hf mean adamw.");
@@ -103,6 +117,7 @@ void declare_train(std::vector<Key>& keys) {
   SectionKeys<Train> train(keys, "train", &Deck::train);
   declare_run(train);
   declare_memory(train);
+  declare_guards(train);
 }
 
 void declare_optimizer(std::vector<Key>& keys) {

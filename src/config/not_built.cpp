@@ -39,7 +39,6 @@ const std::vector<NotBuilt>& not_built() {
       {"report_to", "tensorboard", "TensorBoard output"},
       {"log_per_rank", "true", "log files for each rank"},
       {"plot_loss", "true", "the loss curve (training_loss.svg)", kWarning},
-      {"async_save", "true", "saving in the background", kWarning},
   };
   return rows;
 }

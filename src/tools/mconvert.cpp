@@ -110,14 +110,17 @@ void execute(const Arguments& a, const comm::Session& session) {
   log::info(text);
 }
 
-void run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const comm::Session& session, int argc, char** argv) {
   Arguments arguments;
   session.agree([&] { arguments = parse(argc, argv); });
-  if (arguments.version) return log::info("mconvert " MTRAIN_VERSION);
-  if (arguments.help || arguments.command.empty()) {
-    return log::info(cat(kUsage, flag_descriptions(arguments)));
+  if (arguments.version) {
+    log::info("mconvert " MTRAIN_VERSION);
+  } else if (arguments.help || arguments.command.empty()) {
+    log::info(cat(kUsage, flag_descriptions(arguments)));
+  } else {
+    execute(arguments, session);
   }
-  execute(arguments, session);
+  return kExitOk;
 }
 
 }  // namespace

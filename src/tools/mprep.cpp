@@ -9,24 +9,25 @@ namespace {
 
 using namespace mtrain;
 
-void run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const comm::Session& session, int argc, char** argv) {
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kPrepare, argc, argv); });
   if (line.help || line.version) {
-    if (session.rank() != 0) return;
+    if (session.rank() != 0) return kExitOk;
     if (line.version) std::puts("mprep " MTRAIN_VERSION);
     if (line.help)
       std::fputs(config::help_text(config::Purpose::kPrepare).c_str(), stdout);
-    return;
+    return kExitOk;
   }
   const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare, 1);
   train::prepare_data(parsed, session);
-  if (!line.show) return;
+  if (!line.show) return kExitOk;
   session.agree([&] {
     if (session.rank() != 0) return;
     std::fputs(train::show_record(parsed, *line.show).c_str(), stdout);
   });
+  return kExitOk;
 }
 
 }  // namespace

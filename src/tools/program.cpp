@@ -41,8 +41,7 @@ int run_program(int argc, char** argv, Program program) {
   if (session.world_size() > 1) log::set_prefix(cat("rank ", session.rank()));
   share_cores(session);
   try {
-    program(session, argc, argv);
-    return kExitOk;
+    return program(session, argc, argv);
   } catch (const Error& error) {
     return fail(session, error);
   } catch (const std::bad_alloc&) {

@@ -14,23 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<checkpoint::NamedPiece> pieces_to_save(const parallel::Optimizer& optimizer,
-                                                   bool only_model,
-                                                   at::ScalarType dtype) {
-  std::vector<checkpoint::NamedPiece> pieces;
-  for (const auto& piece : optimizer.pieces(true)) {
-    if (only_model) {
-      pieces.push_back(
-          {checkpoint::kWeightsGroup, piece.box, piece.master.to(dtype).cpu()});
-      continue;
-    }
-    pieces.push_back({checkpoint::kMasterGroup, piece.box, piece.master.cpu()});
-    pieces.push_back({checkpoint::kFirstMomentGroup, piece.box, piece.exp_avg.cpu()});
-    pieces.push_back({checkpoint::kSecondMomentGroup, piece.box, piece.exp_avg_sq.cpu()});
-  }
-  return pieces;
-}
-
 /// The results of a run overwrite the model it starts from, or remove it.
 void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
   const std::string& given = deck.model.model_name_or_path;
@@ -64,17 +47,6 @@ void remove_earlier_run(const fs::path& dir) {
   for (const auto& folder : checkpoint::list_checkpoints(dir)) fs::remove_all(folder);
   for (const char* name : {"trainer_log.jsonl", "run_summary.json"})
     fs::remove(dir / name);
-}
-
-std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck) {
-  const std::string& wanted = deck.model.resume_from_checkpoint;
-  if (wanted == "none") return std::nullopt;
-  if (wanted == "auto") return checkpoint::newest_checkpoint(deck.checkpoint.output_dir);
-  if (!fs::is_directory(wanted)) {
-    throw UserError(cat("resume_from_checkpoint: no folder ", wanted),
-                    "name a checkpoint-STEP folder, or use auto or none");
-  }
-  return fs::path(wanted);
 }
 
 bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& checkpoint) {
@@ -113,32 +85,6 @@ void prepare_output_dir(const config::Deck& deck, bool continues) {
                       ", or choose another folder"));
 }
 
-fs::path save_checkpoint(const config::Checkpoint& options,
-                         const checkpoint::TrainingState& state,
-                         const std::string& deck_text,
-                         const parallel::Optimizer& optimizer, at::ScalarType dtype,
-                         const comm::Session& session) {
-  std::string summary;
-  session.agree([&] {
-    checkpoint::CheckpointWriter writer(options.output_dir, state.step, session.rank(),
-                                        session.world_size());
-    writer.write(pieces_to_save(optimizer, options.save_only_model, dtype));
-    summary = writer.finish();
-  });
-  const auto summaries = session.all_gather_text(summary);
-  fs::path folder;
-  session.agree([&] {
-    if (session.rank() != 0) return;
-    folder =
-        checkpoint::commit(options.output_dir, state.step, summaries, state, deck_text);
-    if (options.save_total_limit) {
-      checkpoint::prune_checkpoints(options.output_dir,
-                                    static_cast<int>(*options.save_total_limit));
-    }
-  });
-  return session.broadcast_text(folder.string());
-}
-
 const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& reader) {
   const bool master = reader.has_group(checkpoint::kMasterGroup);
   return reader.group(master ? checkpoint::kMasterGroup : checkpoint::kWeightsGroup);
@@ -175,9 +121,7 @@ void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& 
 void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,
                const comm::Session& session) {
   constexpr int64_t kChunkBytes = int64_t{64} << 20;
-  const auto config =
-      models::parse_model_config(options.config_text, "config.json of the checkpoint");
-  const auto plan = tensor_plan(*config, options.dtype);
+  const auto plan = tensor_plan(options);
   std::optional<checkpoint::SafetensorsWriter> writer;
   session.agree([&] {
     if (session.rank() != 0) return;
@@ -202,15 +146,23 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
   session.agree([&] {
     if (session.rank() != 0) return;
     writer->commit(summaries);
-    checkpoint::write_file_atomically(
-        options.folder / "config.json",
-        published_config(options.config_text, options.dtype));
-    checkpoint::write_file_atomically(options.folder / "generation_config.json",
-                                      generation_config(options.config_text));
-    if (!options.tokenizer_dir.empty()) {
-      checkpoint::copy_tokenizer_files(options.tokenizer_dir, options.folder);
-    }
+    write_hf_side_files(options);
   });
+}
+
+std::vector<checkpoint::TensorInfo> tensor_plan(const HfExport& options) {
+  const auto config =
+      models::parse_model_config(options.config_text, "config.json of the checkpoint");
+  return tensor_plan(*config, options.dtype);
+}
+
+void write_hf_side_files(const HfExport& options) {
+  checkpoint::write_file_atomically(options.folder / "config.json",
+                                    published_config(options.config_text, options.dtype));
+  checkpoint::write_file_atomically(options.folder / "generation_config.json",
+                                    generation_config(options.config_text));
+  if (!options.tokenizer_dir.empty())
+    checkpoint::copy_tokenizer_files(options.tokenizer_dir, options.folder);
 }
 
 }  // namespace mtrain::train

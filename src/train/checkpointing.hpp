@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 #include "mtrain/comm/session.hpp"
@@ -12,10 +13,6 @@
 #include "mtrain/parallel/optimizer.hpp"
 
 namespace mtrain::train {
-
-/// The checkpoint the deck asks to resume from: none, a folder, or for "auto" the newest
-/// in output_dir. Throws UserError when a named one is damaged or absent.
-std::optional<std::filesystem::path> checkpoint_to_resume(const config::Deck& deck);
 
 /// Whether the run that resumes from `checkpoint` is the one in `output_dir`.
 bool continues_in(const std::filesystem::path& output_dir,
@@ -29,14 +26,6 @@ void prepare_output_dir(const config::Deck& deck, bool continues);
 
 /// Removes checkpoints and logs of the run that is overwritten.
 void remove_earlier_run(const std::filesystem::path& output_dir);
-
-/// Writes checkpoint-STEP from all ranks and commits it; weights in `dtype` alone with
-/// save_only_model. Collective. Returns its folder.
-std::filesystem::path save_checkpoint(const config::Checkpoint& options,
-                                      const checkpoint::TrainingState& state,
-                                      const std::string& deck_text,
-                                      const parallel::Optimizer& optimizer,
-                                      at::ScalarType dtype, const comm::Session& session);
 
 /// Throws UserError unless training can go on from the checkpoint: it has optimizer
 /// state, or no step is done yet.
@@ -69,6 +58,11 @@ struct HfExport {
   at::ScalarType dtype;
   int64_t max_shard_bytes;
 };
+
+/// The tensors of the export in the order they are written.
+std::vector<checkpoint::TensorInfo> tensor_plan(const HfExport& options);
+/// Writes config.json, generation_config.json and the tokenizer files; one rank.
+void write_hf_side_files(const HfExport& options);
 
 /// Writes a Hugging Face folder from a checkpoint, every tensor once, in bounded memory,
 /// the work split over the ranks. Collective.

@@ -25,8 +25,8 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
 
 }  // namespace
 
-void run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
-  Trainer(parsed, session).run();
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
+  return Trainer(parsed, session).run();
 }
 
 std::string check_run(const config::ParsedDeck& parsed, int world_size) {

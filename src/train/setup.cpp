@@ -9,6 +9,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "remedy.hpp"
+#include "resume.hpp"
 #include "trainer.hpp"
 
 namespace mtrain::train {
@@ -56,6 +57,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
       groups_(comm::make_groups(session, grid_,
                                 choose_backend(parsed.deck.parallel.backend, device_))),
+      guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
   char text[32];
   std::snprintf(text, sizeof text, "launch, MPI, device %.2f s",
@@ -76,8 +78,8 @@ void Trainer::read_inputs() {
   session_.agree([&] {
     description_ = read_model_description(deck_.model);
     check_layout(deck_, *description_.config, session_.world_size());
-    resume_from_ = checkpoint_to_resume(deck_);
   });
+  resume_from_ = checkpoint_to_resume(deck_, session_);
   session_.agree([&] {
     if (session_.rank() == 0) {
       prepare_output_dir(deck_, continues_in(deck_.checkpoint.output_dir, resume_from_));
@@ -131,6 +133,7 @@ void Trainer::build_model() {
     gather_.emplace(model_->buffer(), groups_, sharding);
     optimizer_.emplace(model_->buffer(), groups_, sharding,
                        adamw_options(deck_.optimizer));
+    saver_.emplace(deck_.checkpoint, *optimizer_, model_->buffer().dtype(), session_);
   });
 }
 
@@ -171,6 +174,7 @@ void Trainer::resume(const checkpoint::CheckpointReader& reader) {
   step_ = state.step;
   cursor_ = state.samples_consumed;
   tokens_ = state.tokens;
+  guard_ = StepGuard(deck_.train, state.updates);
   const auto steps = state.extra.find(kIntervalStepsField);
   const auto loss = state.extra.find(kIntervalLossField);
   if (steps == state.extra.end() || loss == state.extra.end()) return;

@@ -11,6 +11,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/profile.hpp"
+#include "replica_check.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -26,13 +27,17 @@ std::string exact_text(double value) {
 
 }  // namespace
 
-void Trainer::run() {
+ExitCode Trainer::run() {
   const bool complete = resume_from_ && step_ >= total_steps_;
-  if (deck_.train.do_train && complete) return leave_complete();
+  if (deck_.train.do_train && complete) {
+    leave_complete();
+    return kExitOk;
+  }
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
-  if (deck_.train.do_train) train();
-  finish();
+  const bool stopped = deck_.train.do_train && !train();
+  finish(stopped ? "stopped" : "ok");
+  return stopped ? kExitRequeue : kExitOk;
 }
 
 void Trainer::leave_complete() {
@@ -42,10 +47,10 @@ void Trainer::leave_complete() {
   const bool whole = summarised_step(output_dir) == step_;
   if (session_.broadcast_text(whole ? "whole" : "") == "whole") return;
   export_model(*resume_from_, output_dir);
-  finish();
+  finish("ok");
 }
 
-void Trainer::train() {
+bool Trainer::train() {
   interval_clock_.restart();
   first_step_ = step_;
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
@@ -55,15 +60,40 @@ void Trainer::train() {
     step();
     ++step_;
     settle_to(late);
+    check_copies();
     account("step");
+    saver_->poll();
     const bool last = step_ == total_steps_;
+    const bool stop = !last && stop_requested();
     const int64_t every = deck_.checkpoint.save_steps;
-    if (!last && every > 0 && step_ % every == 0) save(false);
+    if (!last && (stop || (every > 0 && step_ % every == 0))) save(false);
+    if (stop) return stop_here();
     const auto eval_every = deck_.log.eval_steps;
     const bool wanted = last || (eval_every && step_ % *eval_every == 0);
     if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
   }
   save(true);
+  return true;
+}
+
+bool Trainer::stop_requested() const {
+  const auto received = session_.all_gather_text(stop_.received() ? "stop" : "");
+  return std::ranges::find(received, "stop") != received.end();
+}
+
+bool Trainer::stop_here() {
+  saver_->wait();
+  account("save");
+  log::info(cat("stopped by request after step ", step_, " of ", total_steps_,
+                ": the same command resumes"));
+  return false;
+}
+
+void Trainer::check_copies() {
+  const int64_t every = deck_.train.check_weight_hash_across_dp_replicas_interval;
+  if (every == 0 || step_ % every != 0) return;
+  gather_->require_all();
+  check_replicas(model_->buffer(), step_, session_);
 }
 
 void Trainer::step() {
@@ -124,24 +154,34 @@ void Trainer::settle() {
   StepRecord record = std::move(under_way_.front());
   under_way_.pop_front();
   const double loss = record.totals.loss(), norm = record.totals.gradient_norm();
-  if (!std::isfinite(norm) || !std::isfinite(loss)) {
-    throw Error(
-        cat("step ", record.step, ": loss ", loss, ", gradient norm ", norm),
-        "lower learning_rate, or look for bad samples; the last checkpoint is whole");
+  if (accept_step(record.step, loss, norm)) {
+    interval_loss_ += loss;
+    ++interval_steps_;
   }
   if (record.step == first_step_ + 1) report_start();
   if (record.step == first_step_ + 3) report_memory();
   tokens_ += record.tokens;
-  interval_loss_ += loss;
   interval_tokens_ += record.tokens;
   interval_flops_ += record.flops;
-  ++interval_steps_;
   last_.step = record.step;
   last_.total_steps = total_steps_;
   last_.grad_norm = norm;
   last_.learning_rate = record.learning_rate;
   if (record.step == total_steps_ || record.step % deck_.log.logging_steps == 0)
     log_step(record);
+}
+
+bool Trainer::accept_step(int64_t step, double loss, double norm) {
+  if (std::isfinite(loss) && std::isfinite(norm))
+    return guard_.accepts(step, loss, norm, "");
+  // With a later step under way its gradients have replaced those of this one.
+  const std::string where = under_way_.empty()
+                                ? nonfinite_places(session_.all_gather_text(
+                                      first_nonfinite_gradient(model_->buffer())))
+                                : "";
+  saver_->wait();  // what it saves is from before, and may be what a restart needs
+  session_.agree([&] { guard_.accepts(step, loss, norm, where); });
+  return false;
 }
 
 void Trainer::log_step(const StepRecord& record) {
@@ -186,7 +226,8 @@ double Trainer::evaluate() {
 
 checkpoint::TrainingState Trainer::state() const {
   checkpoint::TrainingState state;
-  state.step = state.updates = step_;
+  state.step = step_;
+  state.updates = guard_.updates();
   state.samples_consumed = cursor_;
   state.tokens = tokens_;
   state.seed = static_cast<uint64_t>(deck_.train.seed);
@@ -208,28 +249,29 @@ checkpoint::TrainingState Trainer::state() const {
 void Trainer::save(bool last) {
   settle_to(0);
   gather_->require_all();
-  const auto folder =
-      save_checkpoint(deck_.checkpoint, state(), config::dump_deck(parsed_), *optimizer_,
-                      dtype(), session_);
-  log::info(cat("checkpoint saved: ", folder.string()));
+  std::optional<HfExport> hf;
+  if (deck_.checkpoint.save_hf_model) hf = hf_export("");
+  saver_->save(state(), config::dump_deck(parsed_), hf);
+  if (last) {
+    saver_->wait();
+    export_model(saver_->committed(), deck_.checkpoint.output_dir);
+  }
   account("save");
-  if (deck_.checkpoint.save_hf_model) export_model(folder, folder / "hf");
-  if (last) export_model(folder, deck_.checkpoint.output_dir);
-  account("save");
+}
+
+HfExport Trainer::hf_export(const std::filesystem::path& folder) const {
+  return {folder, description_.text, tokenizer_dir(deck_.model), dtype(), kMaxShardBytes};
 }
 
 void Trainer::export_model(const std::filesystem::path& checkpoint,
                            const std::filesystem::path& hf_dir) {
   std::optional<checkpoint::CheckpointReader> reader;
   session_.agree([&] { reader.emplace(checkpoint); });
-  export_hf(
-      *reader,
-      {hf_dir, description_.text, tokenizer_dir(deck_.model), dtype(), kMaxShardBytes},
-      session_);
+  export_hf(*reader, hf_export(hf_dir), session_);
   log::info(cat("Hugging Face model written: ", hf_dir.string()));
 }
 
-void Trainer::finish() {
+void Trainer::finish(const std::string& result) {
   at::Tensor peaks = at::zeros({session_.world_size()}, at::kLong);
   peaks[session_.rank()] = peak_memory_bytes(device_);
   last_.step = step_;
@@ -237,7 +279,7 @@ void Trainer::finish() {
   last_.tokens = tokens_;
   groups_.world->all_reduce(peaks, comm::Reduce::kSum);
   const auto* first = peaks.data_ptr<int64_t>();
-  log_->summary("ok", last_, times_, {first, first + peaks.numel()}, eval_loss_);
+  log_->summary(result, last_, times_, {first, first + peaks.numel()}, eval_loss_);
 }
 
 }  // namespace mtrain::train

@@ -6,14 +6,18 @@
 #include <optional>
 
 #include "batches.hpp"
+#include "checkpoint_saver.hpp"
 #include "checkpointing.hpp"
 #include "device.hpp"
 #include "late_totals.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
+#include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
 #include "run_log.hpp"
+#include "step_guard.hpp"
+#include "stop_request.hpp"
 #include "token_stores.hpp"
 
 namespace mtrain::train {
@@ -25,8 +29,8 @@ class Trainer {
   Trainer(const config::ParsedDeck& parsed, const comm::Session& session);
 
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
-  /// complete already is left as it is.
-  void run();
+  /// complete already is left as it is. kExitRequeue when a signal ended it early.
+  ExitCode run();
 
  private:
   /// A step that was started and is not settled yet.
@@ -46,12 +50,21 @@ class Trainer {
   /// Once, when the allocator has seen whole steps: bytes by owner, beside the peak.
   void report_memory() const;
 
-  void train();
+  /// False when it was stopped before the last step.
+  bool train();
+  /// Whether any rank was asked to stop. Collective.
+  bool stop_requested() const;
+  /// The end of a run that was asked to stop; false.
+  bool stop_here();
+  /// Compares the copies of weights that several ranks hold, at the steps the deck says.
+  void check_copies();
   /// Starts one optimizer step. On a GPU it runs on while the host goes ahead.
   void step();
   /// Waits for the oldest step under way, checks its figures and logs it when its turn
   /// has come.
   void settle();
+  /// Judges a step's figures; a refused one is traced to its place. Collective then.
+  bool accept_step(int64_t step, double loss, double norm);
   /// Settles steps until at most `late` are under way. Every rank does it at the same
   /// places.
   void settle_to(size_t late);
@@ -60,10 +73,12 @@ class Trainer {
   void save(bool last);
   void export_model(const std::filesystem::path& checkpoint,
                     const std::filesystem::path& hf_dir);
+  HfExport hf_export(const std::filesystem::path& folder) const;
   at::ScalarType dtype() const { return model_->buffer().dtype(); }
   /// A complete run started again: says so, and repeats an export that was cut short.
   void leave_complete();
-  void finish();
+  /// `result`: "ok" or "stopped".
+  void finish(const std::string& result);
   int64_t total_steps() const;
   /// Tokens of a micro-batch of the store's longest samples.
   int64_t largest_micro_batch() const;
@@ -73,12 +88,14 @@ class Trainer {
   /// Adds the time since the last call to `cause`.
   void account(const std::string& cause) { times_[cause] += clock_.restart(); }
 
+  StopRequest stop_;
   const config::ParsedDeck& parsed_;
   const config::Deck& deck_;
   const comm::Session& session_;
   at::Device device_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
+  StepGuard guard_;
   ModelDescription description_;
   StorePaths stores_;
   std::optional<std::filesystem::path> resume_from_;
@@ -90,6 +107,7 @@ class Trainer {
   std::optional<parallel::Optimizer> optimizer_;
   std::optional<LrSchedule> schedule_;
   std::optional<RunLog> log_;
+  std::optional<CheckpointSaver> saver_;
 
   int64_t step_ = 0, total_steps_ = 0, cursor_ = 0;
   std::deque<StepRecord> under_way_;

@@ -54,6 +54,7 @@ void for_all_layouts(const Check& check) {
 struct State {
   Tensors master, exp_avg, exp_avg_sq;
   Tensors copies;  ///< how many ranks hold each element
+  int64_t updates = 0;
 };
 
 /// Exact: at most one rank holds anything but 0.
@@ -71,6 +72,7 @@ void sum_over_world(Tensors& tensors, comm::Communicator& world) {
 
 State gather_state(const ToyModel& model, const Optimizer& optimizer) {
   State all;
+  all.updates = optimizer.updates();
   for (const auto& [tensor, weight] : model.initial_weights()) {
     for (Tensors* part : {&all.master, &all.exp_avg, &all.exp_avg_sq, &all.copies}) {
       (*part)[tensor] = at::zeros_like(weight);
@@ -91,7 +93,8 @@ State gather_state(const ToyModel& model, const Optimizer& optimizer) {
   return all;
 }
 
-void restore(ToyModel& model, const Optimizer& optimizer, const State& state) {
+void restore(ToyModel& model, Optimizer& optimizer, const State& state) {
+  optimizer.set_updates(state.updates);
   model.load_weights(state.master);
   for (const StatePiece& piece : optimizer.pieces(false)) {
     const auto take = [&](const Tensors& from) {

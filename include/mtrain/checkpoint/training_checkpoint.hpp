@@ -64,10 +64,18 @@ class CheckpointWriter {
   ~CheckpointWriter();
 
   /// Stores the pieces, each as one contiguous dataset; may be called repeatedly. Pieces
-  /// without elements are left out.
+  /// without elements are left out. Equal to reserve() and store().
   void write(const std::vector<NamedPiece>& pieces);
-  /// Closes the file, forces it to disk, opens it again and checks its structure. Returns
-  /// this rank's part of the manifest, for commit() on rank 0.
+  /// Makes room for the pieces; their data are not looked at yet.
+  void reserve(const std::vector<NamedPiece>& pieces);
+  /// Writes the bytes of reserved pieces. Uses no HDF5, so that another thread may do it
+  /// after close(); no other call may run at the same time.
+  void store(const std::vector<NamedPiece>& pieces);
+  /// Ends the layout and checks that HDF5 reads it back: the last use of HDF5 here.
+  void close();
+  /// Closes the file, forces it to disk, reads it back and compares every checksum.
+  /// Returns this rank's part of the manifest, for commit() on rank 0. As store(), it may
+  /// run on another thread after close().
   std::string finish();
 
  private:
@@ -108,7 +116,7 @@ class CheckpointReader {
 
   /// Reads every byte and compares with the manifest's CRCs; returns one line per fault,
   /// with file and tensor (empty: sound). Rank `part` of `parts` checks its share of the
-  /// files.
+  /// tensors.
   std::vector<std::string> verify(int part, int parts) const;
 
  private:
@@ -125,11 +133,12 @@ std::vector<std::filesystem::path> list_checkpoints(
 std::optional<std::filesystem::path> newest_checkpoint(
     const std::filesystem::path& output_dir);
 
-/// Removes all checkpoints of OUTPUT_DIR but the newest `keep` (at least 1); returns
-/// their names. Each is renamed to a temporary name first, so an interrupted removal
-/// leaves no half checkpoint. Call it only after the newest one verified.
+/// Of the checkpoints of OUTPUT_DIR up to step `newest`, removes all but the last `keep`
+/// (at least 1); returns their names. Each is renamed to a temporary name first, so an
+/// interrupted removal leaves no half checkpoint. Call it only after that of step
+/// `newest` verified.
 std::vector<std::string> prune_checkpoints(const std::filesystem::path& output_dir,
-                                           int keep);
+                                           int keep, int64_t newest);
 
 /// Removes what interrupted saves left in OUTPUT_DIR (checkpoint-STEP.tmp,
 /// *.safetensors.tmp, model.safetensors.index.json.tmp); returns the names.

@@ -98,6 +98,9 @@ struct Train {
   int recompute_num_layers;
   std::vector<std::string> recompute_modules;
   LossAverage loss_average;
+  NonFiniteStep on_nonfinite_step;
+  int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
+  int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never
   bool deterministic;
   Compat compat;
 };

@@ -12,6 +12,7 @@ enum class Stage { kPt, kSft, kDpo };
 enum class RecomputeGranularity { kNone, kSelective, kFull };
 enum class RecomputeMethod { kUniform, kBlock };
 enum class LossAverage { kToken, kSampleMean };
+enum class NonFiniteStep { kStop, kSkip };
 enum class Compat { kNone, kMca };
 enum class Backend { kAuto, kNccl, kMpi };
 enum class Device { kAuto, kCuda, kCpu };
@@ -51,6 +52,10 @@ struct EnumNames<RecomputeMethod> {
 template <>
 struct EnumNames<LossAverage> {
   static constexpr auto value = std::to_array<std::string_view>({"token", "sample_mean"});
+};
+template <>
+struct EnumNames<NonFiniteStep> {
+  static constexpr auto value = std::to_array<std::string_view>({"stop", "skip"});
 };
 template <>
 struct EnumNames<Compat> {

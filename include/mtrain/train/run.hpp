@@ -3,13 +3,15 @@
 
 #include <string>
 
+#include "mtrain/base/error.hpp"
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/parse.hpp"
 
 namespace mtrain::train {
 
-/// Runs the whole job of a deck: train, evaluate, save. Collective. Throws Error.
-void run_training(const config::ParsedDeck& parsed, const comm::Session& session);
+/// Runs the whole job of a deck: train, evaluate, save. Collective. Returns kExitOk, or
+/// kExitRequeue when a signal stopped it early. Throws Error.
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);
 
 /// Reads and validates everything a run of `world_size` ranks would, and returns the plan
 /// to print. Needs no GPU and one process only. Throws UserError.

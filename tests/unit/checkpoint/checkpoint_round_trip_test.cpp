@@ -228,13 +228,23 @@ BOOST_AUTO_TEST_CASE(pruning_keeps_the_newest) {
   const Scratch scratch;
   for (const int64_t step : {1, 10, 2}) save(scratch, step, 1, 0, {kWeightsGroup});
   fs::create_directory(scratch / "checkpoint-2.tmp");
-  BOOST_TEST(prune_checkpoints(scratch, 3).empty());
-  BOOST_TEST((prune_checkpoints(scratch, 1) ==
+  BOOST_TEST(prune_checkpoints(scratch, 3, 10).empty());
+  BOOST_TEST((prune_checkpoints(scratch, 1, 10) ==
               std::vector<std::string>{"checkpoint-2", "checkpoint-1"}));
   BOOST_TEST(list_checkpoints(scratch).size() == 1);
   BOOST_TEST(CheckpointReader(scratch / "checkpoint-10").verify(0, 1).empty());
   BOOST_TEST(!fs::exists(scratch / "checkpoint-2.tmp"));
-  BOOST_CHECK_THROW(prune_checkpoints(scratch, 0), Error);
+  BOOST_CHECK_THROW(prune_checkpoints(scratch, 0, 10), Error);
+}
+
+// As after a fall back from a damaged checkpoint-10: the limit never costs the one just
+// written.
+BOOST_AUTO_TEST_CASE(pruning_leaves_later_checkpoints_alone) {
+  const Scratch scratch;
+  for (const int64_t step : {1, 10, 2}) save(scratch, step, 1, 0, {kWeightsGroup});
+  BOOST_TEST(
+      (prune_checkpoints(scratch, 1, 2) == std::vector<std::string>{"checkpoint-1"}));
+  BOOST_TEST(list_checkpoints(scratch).size() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_rank_that_starts_anew_overwrites_its_half_written_file) {

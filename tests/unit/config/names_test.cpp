@@ -62,11 +62,10 @@ BOOST_AUTO_TEST_CASE(names_without_effect_warn) {
   const ParsedDeck parsed = parse_yaml(
       "overwrite_cache: true\ndataloader_num_workers: 4\ntrust_remote_code: true\n"
       "ddp_timeout: 180000000\npreprocessing_num_workers: 16\nplot_loss: true\n"
-      "async_save: true\nbias_activation_fusion: false\n");
+      "bias_activation_fusion: false\n");
   for (const char* name :
        {"overwrite_cache", "dataloader_num_workers", "trust_remote_code", "ddp_timeout",
-        "preprocessing_num_workers", "plot_loss", "async_save",
-        "bias_activation_fusion"}) {
+        "preprocessing_num_workers", "plot_loss", "bias_activation_fusion"}) {
     BOOST_TEST(warns(parsed, {"run.yaml:", name, "no effect"}), name);
   }
 }

@@ -1,0 +1,175 @@
+// The phases of a save: copied, written by all ranks, committed by rank 0; driven by the
+// trainer at step boundaries, since only its thread may use MPI and HDF5.
+#include "checkpoint_saver.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/base/error.hpp"
+#include "mtrain/base/log.hpp"
+
+namespace mtrain::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kCastElements = int64_t{16} << 20;  // cast at a time for Hugging Face
+
+/// Bytes that read back otherwise than written are no fault of the user's input.
+template <class Action>
+void as_failure(const Action& action) {
+  try {
+    action();
+  } catch (const UserError& fault) {
+    throw Error(fault.what(), fault.remedy());
+  }
+}
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f s", seconds);
+  return text;
+}
+
+bool all_are(const std::vector<std::string>& texts, const std::string& wanted) {
+  return std::ranges::all_of(texts, [&](const auto& text) { return text == wanted; });
+}
+
+}  // namespace
+
+CheckpointSaver::CheckpointSaver(const config::Checkpoint& options,
+                                 const parallel::Optimizer& optimizer,
+                                 at::ScalarType dtype, const comm::Session& session)
+    : options_(options),
+      session_(session),
+      snapshot_(optimizer, options.save_only_model, dtype, session) {}
+
+void CheckpointSaver::save(const checkpoint::TrainingState& state,
+                           const std::string& deck_text,
+                           const std::optional<HfExport>& hf) {
+  clock_.restart();
+  if (phase_ != Phase::kIdle)
+    log::info(
+        cat("step ", state.step, " waits until checkpoint-", state_.step, " is written"));
+  wait();
+  state_ = state;
+  deck_text_ = deck_text;
+  hf_ = hf;
+  snapshot_.prepare();
+  const Stopwatch copying;
+  session_.agree([&] {
+    snapshot_.copy();
+    copy_seconds_ = copying.seconds();
+    as_failure([&] { open_files(); });  // while a GPU copies
+    if (snapshot_.finish_copy()) copy_seconds_ = copying.seconds();
+  });
+  if (hf_) session_.agree([&] { as_failure([&] { join_hf_files(); }); });
+  phase_ = Phase::kWriting;
+  work_.start([this](const auto& cancelled) { as_failure([&] { write(cancelled); }); });
+  blocking_seconds_ = clock_.seconds();
+  if (!options_.async_save) wait();
+}
+
+/// Everything that needs HDF5.
+void CheckpointSaver::open_files() {
+  const fs::path dir = options_.output_dir;
+  writer_.emplace(dir, state_.step, session_.rank(), session_.world_size());
+  writer_->reserve(snapshot_.pieces());
+  writer_->close();
+  if (!hf_) return;
+  hf_->folder = checkpoint::temporary_folder(dir, state_.step) / "hf";
+  if (session_.rank() != 0) return;
+  hf_writer_.emplace(checkpoint::SafetensorsWriter::create(hf_->folder, tensor_plan(*hf_),
+                                                           hf_->max_shard_bytes));
+}
+
+void CheckpointSaver::join_hf_files() {
+  if (session_.rank() == 0) return;
+  hf_writer_.emplace(checkpoint::SafetensorsWriter::join(hf_->folder, tensor_plan(*hf_),
+                                                         hf_->max_shard_bytes));
+}
+
+void CheckpointSaver::write(const BackgroundWork::Cancelled& cancelled) {
+  for (const auto& piece : snapshot_.pieces()) {
+    if (cancelled()) throw Error("the save was given up");
+    writer_->store({piece});
+    const bool weights = piece.group == checkpoint::kMasterGroup ||
+                         piece.group == checkpoint::kWeightsGroup;
+    if (hf_ && weights) write_hf(piece);
+  }
+  summary_ = writer_->finish();
+  if (hf_) hf_summary_ = hf_writer_->summary();
+}
+
+/// Some rows at a time, so that the cast copy stays small.
+void CheckpointSaver::write_hf(const checkpoint::NamedPiece& piece) {
+  if (piece.data.dim() == 0)
+    return hf_writer_->write(piece.box, piece.data.to(hf_->dtype));
+  const int64_t rows = piece.data.size(0);
+  const int64_t step = std::max<int64_t>(1, kCastElements * rows / piece.box.size());
+  for (int64_t first = 0; first < rows; first += step) {
+    const checkpoint::Part part{0, 0, first, std::min(step, rows - first)};
+    hf_writer_->write(checkpoint::box_of(part, piece.box),
+                      piece.data.narrow(0, first, part.count).to(hf_->dtype));
+  }
+}
+
+void CheckpointSaver::poll() {
+  if (phase_ == Phase::kIdle) return;
+  const bool done = work_.done();
+  const bool failed = done && work_.failure();
+  const auto states = session_.all_gather_text(failed ? "failed" : done ? "done" : "");
+  if (std::ranges::find(states, "failed") != states.end())
+    session_.agree([&] {
+      if (failed) std::rethrow_exception(work_.failure());
+    });
+  if (!all_are(states, "done")) return;
+  phase_ == Phase::kWriting ? start_commit() : end_save();
+}
+
+void CheckpointSaver::wait() {
+  while (phase_ != Phase::kIdle) {
+    work_.wait();
+    poll();
+  }
+}
+
+void CheckpointSaver::start_commit() {
+  writer_.reset();
+  const auto summaries = session_.all_gather_text(summary_);
+  const auto hf_summaries = session_.all_gather_text(hf_summary_);
+  phase_ = Phase::kCommitting;
+  if (session_.rank() != 0) return hf_writer_.reset();
+  work_.start([this, summaries, hf_summaries](const auto&) {
+    as_failure([&] { commit(summaries, hf_summaries); });
+  });
+}
+
+void CheckpointSaver::commit(const std::vector<std::string>& summaries,
+                             const std::vector<std::string>& hf_summaries) {
+  if (hf_) {
+    hf_writer_->commit(hf_summaries);
+    write_hf_side_files(*hf_);
+  }
+  committed_ =
+      checkpoint::commit(options_.output_dir, state_.step, summaries, state_, deck_text_);
+  if (!options_.save_total_limit) return;
+  // Every rank has read its file back already; what is left is how they fit together.
+  const checkpoint::CheckpointReader reader(committed_);
+  reader.deck_text();
+  checkpoint::prune_checkpoints(
+      options_.output_dir, static_cast<int>(*options_.save_total_limit), state_.step);
+}
+
+void CheckpointSaver::end_save() {
+  phase_ = Phase::kIdle;
+  hf_writer_.reset();
+  committed_ = session_.broadcast_text(committed_.string());
+  log::info(cat("checkpoint saved: ", committed_.string(), " (training stood still ",
+                seconds_text(blocking_seconds_), ", ", seconds_text(copy_seconds_),
+                " of it copying ", human_bytes(static_cast<double>(snapshot_.bytes())),
+                "; on disk after ", seconds_text(clock_.seconds()), ")"));
+}
+
+}  // namespace mtrain::train

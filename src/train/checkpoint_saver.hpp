@@ -1,0 +1,70 @@
+// Saving while training goes on: copy, write in the background, commit once all ranks
+// have written.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "background.hpp"
+#include "checkpointing.hpp"
+#include "mtrain/base/timer.hpp"
+#include "mtrain/checkpoint/safetensors.hpp"
+#include "snapshot.hpp"
+
+namespace mtrain::train {
+
+/// Saves checkpoints one after another. Every call is collective: all ranks make the same
+/// calls at the same step boundaries. A failure of any rank, in the background too, is
+/// thrown on all of them by the next call; older checkpoints stay whole.
+class CheckpointSaver {
+ public:
+  CheckpointSaver(const config::Checkpoint& options, const parallel::Optimizer& optimizer,
+                  at::ScalarType dtype, const comm::Session& session);
+
+  /// Waits for an unfinished save, copies the state to host memory and starts writing.
+  /// With `hf` the weights are written as Hugging Face files too, into its folder "hf"
+  /// inside the checkpoint (`hf->folder` is not used). Returns when training may go on:
+  /// with async_save after the copy, else after the commit.
+  void save(const checkpoint::TrainingState& state, const std::string& deck_text,
+            const std::optional<HfExport>& hf);
+  /// At every step boundary: takes a save on when all ranks are done with a part of it.
+  void poll();
+  /// Returns when nothing is unfinished.
+  void wait();
+
+  /// The last committed checkpoint of this object; empty before the first.
+  const std::filesystem::path& committed() const { return committed_; }
+
+ private:
+  enum class Phase { kIdle, kWriting, kCommitting };
+
+  void open_files();
+  void join_hf_files();
+  /// In the background, on every rank.
+  void write(const BackgroundWork::Cancelled& cancelled);
+  void write_hf(const checkpoint::NamedPiece& piece);
+  /// In the background, on rank 0.
+  void commit(const std::vector<std::string>& summaries,
+              const std::vector<std::string>& hf_summaries);
+  void start_commit();
+  void end_save();
+
+  const config::Checkpoint& options_;
+  const comm::Session& session_;
+  Snapshot snapshot_;
+  Phase phase_ = Phase::kIdle;
+  checkpoint::TrainingState state_;
+  std::string deck_text_;
+  std::optional<HfExport> hf_;
+  std::optional<checkpoint::CheckpointWriter> writer_;
+  std::optional<checkpoint::SafetensorsWriter> hf_writer_;
+  std::string summary_, hf_summary_;
+  Stopwatch clock_;  ///< since save()
+  double copy_seconds_ = 0, blocking_seconds_ = 0;
+  std::filesystem::path committed_;
+  BackgroundWork work_;  ///< last: ends before what it uses goes
+};
+
+}  // namespace mtrain::train

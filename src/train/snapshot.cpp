@@ -1,0 +1,75 @@
+// Copies state to host memory; CheckpointSaver writes from there.
+#include "snapshot.hpp"
+
+#include <ATen/ATen.h>
+
+namespace mtrain::train {
+namespace {
+
+/// A part of a piece's tensor, contiguous in it.
+at::Tensor part_of(const at::Tensor& whole, const checkpoint::Part& part) {
+  return whole.dim() == 0 ? whole : whole.narrow(part.dim, part.first, part.count);
+}
+
+}  // namespace
+
+void Snapshot::add(const std::string& group, const parallel::Box& box,
+                   at::ScalarType dtype, const at::Tensor& like) {
+  // Pinned where it pays: only then a GPU copies without the CPU's help.
+  const auto options =
+      at::TensorOptions().dtype(dtype).device(at::kCPU).pinned_memory(like.is_cuda());
+  pieces_.push_back({group, box, at::empty(box.extent, options)});
+}
+
+void Snapshot::prepare() {
+  if (parts_) return;
+  const auto state = optimizer_.pieces(false);
+  std::vector<parallel::Box> mine;
+  for (const auto& piece : state) mine.push_back(piece.box);
+  std::vector<std::vector<parallel::Box>> held;
+  for (const auto& text : session_.all_gather_text(checkpoint::boxes_text(mine)))
+    held.push_back(checkpoint::boxes_of_text(text));
+  parts_ = checkpoint::share_out(held)[static_cast<size_t>(session_.rank())];
+  for (const auto& part : *parts_) {
+    const auto& piece = state[part.index];
+    const auto box = checkpoint::box_of(part, piece.box);
+    if (only_model_) {
+      add(checkpoint::kWeightsGroup, box, dtype_, piece.master);
+      continue;
+    }
+    for (const char* group : {checkpoint::kMasterGroup, checkpoint::kFirstMomentGroup,
+                              checkpoint::kSecondMomentGroup})
+      add(group, box, at::kFloat, piece.master);
+  }
+}
+
+void Snapshot::copy() {
+  const auto state = optimizer_.pieces(false);
+  auto target = pieces_.begin();
+  const auto put = [&](const at::Tensor& source, const checkpoint::Part& part) {
+    (target++)->data.copy_(part_of(source, part), /*non_blocking=*/true);
+  };
+  for (const auto& part : *parts_) {
+    const auto& piece = state[part.index];
+    put(piece.master, part);
+    if (only_model_) continue;
+    put(piece.exp_avg, part);
+    put(piece.exp_avg_sq, part);
+  }
+}
+
+bool Snapshot::finish_copy() const {
+  const auto state = optimizer_.pieces(false);
+  if (state.empty() || !state.front().master.is_cuda()) return false;
+  // Any read of a device tensor waits for the copies enqueued before it.
+  state.front().master.flatten()[0].item<float>();
+  return true;
+}
+
+int64_t Snapshot::bytes() const {
+  int64_t total = 0;
+  for (const auto& piece : pieces_) total += static_cast<int64_t>(piece.data.nbytes());
+  return total;
+}
+
+}  // namespace mtrain::train
