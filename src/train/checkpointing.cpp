@@ -33,10 +33,12 @@ void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
                   "choose another folder");
 }
 
-/// Token stores are what a run that failed early leaves; anything else is somebody's.
-bool holds_only_token_stores(const fs::path& dir) {
+/// Token stores are what a run that failed early leaves, and, where it died before its
+/// first checkpoint, a log; anything else is somebody's.
+bool holds_only_beginnings(const fs::path& dir, bool may_resume) {
   for (const auto& entry : fs::directory_iterator(dir)) {
-    if (entry.path().extension() != ".h5") return false;
+    const bool log = may_resume && entry.path().filename() == "trainer_log.jsonl";
+    if (!log && entry.path().extension() != ".h5") return false;
   }
   return true;
 }
@@ -73,9 +75,11 @@ void prepare_output_dir(const config::Deck& deck, bool continues) {
   checkpoint::remove_leftovers(dir);
   if (continues || deck.checkpoint.overwrite_output_dir) return;
   const bool resumable = !checkpoint::list_checkpoints(dir).empty();
+  // The same command must do after a run was killed, whenever that was.
+  const bool may_resume = deck.model.resume_from_checkpoint == "auto";
+  if (!resumable && holds_only_beginnings(dir, may_resume)) return;
   const bool run = resumable || fs::exists(dir / "trainer_log.jsonl");
   const bool model = checkpoint::holds_safetensors(dir);
-  if (!run && !model && holds_only_token_stores(dir)) return;
   throw UserError(cat("output_dir: ", dir.string(), " already holds ",
                       run     ? "a training run"
                       : model ? "a model"

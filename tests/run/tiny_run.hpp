@@ -36,6 +36,8 @@ class TinyRun {
 
   /// Runs mtrain on the deck; `overrides` are key=value words or flags.
   Outcome run(int ranks, const Words& overrides) const;
+  /// The same with variables ("NAME=value") set.
+  Outcome run(int ranks, const Words& overrides, const Words& environment) const;
   /// As run(), and throws with the program's output unless it ends with 0.
   std::string succeed(int ranks, const Words& overrides) const;
   /// A place in the folder.
