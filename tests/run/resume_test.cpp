@@ -14,6 +14,7 @@
 #include "tiny_run.hpp"
 
 using namespace mtrain;
+using test::operator+;
 using test::TinyRun;
 using test::Words;
 using test::words;
@@ -75,11 +76,6 @@ std::string mconvert(int ranks, const Words& arguments) {
 
 bool says(const std::string& output, const std::string& part) {
   return output.find(part) != std::string::npos;
-}
-
-Words operator+(Words a, const Words& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
 }
 
 Words into(const fs::path& folder) {
