@@ -50,8 +50,8 @@ void CheckpointSaver::save(const checkpoint::TrainingState& state,
                            const std::optional<HfExport>& hf) {
   clock_.restart();
   if (phase_ != Phase::kIdle)
-    log::info(cat("step ", state.step, " waits until checkpoint-", state_.step,
-                  " is written"));
+    log::info(
+        cat("step ", state.step, " waits until checkpoint-", state_.step, " is written"));
   wait();
   state_ = state;
   deck_text_ = deck_text;
@@ -104,7 +104,8 @@ void CheckpointSaver::write(const BackgroundWork::Cancelled& cancelled) {
 
 /// Some rows at a time, so that the cast copy stays small.
 void CheckpointSaver::write_hf(const checkpoint::NamedPiece& piece) {
-  if (piece.data.dim() == 0) return hf_writer_->write(piece.box, piece.data.to(hf_->dtype));
+  if (piece.data.dim() == 0)
+    return hf_writer_->write(piece.box, piece.data.to(hf_->dtype));
   const int64_t rows = piece.data.size(0);
   const int64_t step = std::max<int64_t>(1, kCastElements * rows / piece.box.size());
   for (int64_t first = 0; first < rows; first += step) {
@@ -151,15 +152,14 @@ void CheckpointSaver::commit(const std::vector<std::string>& summaries,
     hf_writer_->commit(hf_summaries);
     write_hf_side_files(*hf_);
   }
-  committed_ = checkpoint::commit(options_.output_dir, state_.step, summaries, state_,
-                                  deck_text_);
+  committed_ =
+      checkpoint::commit(options_.output_dir, state_.step, summaries, state_, deck_text_);
   if (!options_.save_total_limit) return;
   // Every rank has read its file back already; what is left is how they fit together.
   const checkpoint::CheckpointReader reader(committed_);
   reader.deck_text();
-  checkpoint::prune_checkpoints(options_.output_dir,
-                                static_cast<int>(*options_.save_total_limit),
-                                state_.step);
+  checkpoint::prune_checkpoints(
+      options_.output_dir, static_cast<int>(*options_.save_total_limit), state_.step);
 }
 
 void CheckpointSaver::end_save() {
@@ -168,9 +168,8 @@ void CheckpointSaver::end_save() {
   committed_ = session_.broadcast_text(committed_.string());
   log::info(cat("checkpoint saved: ", committed_.string(), " (training stood still ",
                 seconds_text(blocking_seconds_), ", ", seconds_text(copy_seconds_),
-                " of it copying ",
-                human_bytes(static_cast<double>(snapshot_.bytes())), "; on disk after ",
-                seconds_text(clock_.seconds()), ")"));
+                " of it copying ", human_bytes(static_cast<double>(snapshot_.bytes())),
+                "; on disk after ", seconds_text(clock_.seconds()), ")"));
 }
 
 }  // namespace mtrain::train

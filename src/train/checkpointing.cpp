@@ -8,6 +8,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "progress.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -139,8 +140,10 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
       writer.emplace(checkpoint::SafetensorsWriter::join(options.folder, plan,
                                                          options.max_shard_bytes));
     }
+    Progress progress(options.folder.string(), session.rank() == 0);
+    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
     checkpoint::convert(weights_of(reader), plan,
-                        {session.rank(), session.world_size(), kChunkBytes, {}},
+                        {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {
                           writer->write(box, data);
                         });

@@ -81,10 +81,10 @@ void check_replicas(const parallel::ParamBuffer& buffer, int64_t step,
   const auto lines = diverged(session.all_gather_text(weight_checksums(buffer)));
   if (lines.empty()) return;
   session.agree([&] {
-    throw Error(cat("after step ", step, " copies of weights have diverged: ",
-                    join(lines, "; ")),
-                "suspect that machine's memory or device; resume from the last "
-                "checkpoint without it");
+    throw Error(
+        cat("after step ", step, " copies of weights have diverged: ", join(lines, "; ")),
+        "suspect that machine's memory or device; resume from the last "
+        "checkpoint without it");
   });
 }
 

@@ -50,7 +50,8 @@ fs::path named_checkpoint(const std::string& name, const comm::Session& session)
 }
 
 /// Rank 0's view of the folder, on every rank.
-std::vector<std::string> checkpoints_in(const fs::path& dir, const comm::Session& session) {
+std::vector<std::string> checkpoints_in(const fs::path& dir,
+                                        const comm::Session& session) {
   std::vector<std::string> names;
   for (const auto& folder : checkpoint::list_checkpoints(dir))
     names.push_back(folder.filename());
@@ -80,10 +81,10 @@ std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck,
   }
   session.agree([&] {
     if (!all_faults.empty())
-      throw UserError(cat("no checkpoint in ", dir.string(), " is sound: ",
-                          join(all_faults, "; ")),
-                      "restore one from a copy, or set resume_from_checkpoint = none and "
-                      "overwrite_output_dir = true to start anew");
+      throw UserError(
+          cat("no checkpoint in ", dir.string(), " is sound: ", join(all_faults, "; ")),
+          "restore one from a copy, or set resume_from_checkpoint = none and "
+          "overwrite_output_dir = true to start anew");
   });
   return std::nullopt;
 }

@@ -16,8 +16,8 @@ at::Tensor part_of(const at::Tensor& whole, const checkpoint::Part& part) {
 void Snapshot::add(const std::string& group, const parallel::Box& box,
                    at::ScalarType dtype, const at::Tensor& like) {
   // Pinned where it pays: only then a GPU copies without the CPU's help.
-  const auto options = at::TensorOptions().dtype(dtype).device(at::kCPU).pinned_memory(
-      like.is_cuda());
+  const auto options =
+      at::TensorOptions().dtype(dtype).device(at::kCPU).pinned_memory(like.is_cuda());
   pieces_.push_back({group, box, at::empty(box.extent, options)});
 }
 

@@ -47,7 +47,8 @@ std::string first_nonfinite_gradient(const parallel::ParamBuffer& buffer) {
 std::string nonfinite_places(const std::vector<std::string>& per_rank) {
   std::vector<std::string> places;
   for (size_t rank = 0; rank < per_rank.size(); ++rank)
-    if (!per_rank[rank].empty()) places.push_back(cat("rank ", rank, ": ", per_rank[rank]));
+    if (!per_rank[rank].empty())
+      places.push_back(cat("rank ", rank, ": ", per_rank[rank]));
   if (places.empty()) return "";
   const size_t more = places.size() - std::min(places.size(), kPlacesShown);
   places.resize(places.size() - more);

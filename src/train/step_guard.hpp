@@ -10,7 +10,8 @@
 namespace mtrain::train {
 
 /// Judges steps by their figures, in order; these may come later than the step itself.
-/// Keeps the count of updates applied, which AdamW's bias correction and checkpoints need.
+/// Keeps the count of updates applied, which AdamW's bias correction and checkpoints
+/// need.
 class StepGuard {
  public:
   /// `updates`: applied before the first step it sees.
@@ -19,8 +20,8 @@ class StepGuard {
         limit_(options.max_nonfinite_steps),
         updates_(updates) {}
 
-  /// True when both are finite: the step counts as applied. Otherwise the step must not be
-  /// (or was not) applied: a warning says so with `where`, the place if known. Throws
+  /// True when both are finite: the step counts as applied. Otherwise the step must not
+  /// be (or was not) applied: a warning says so with `where`, the place if known. Throws
   /// Error where the deck says stop, or after max_nonfinite_steps such steps in a row.
   /// The same on all ranks if the figures are.
   bool accepts(int64_t step, double loss, double norm, const std::string& where);

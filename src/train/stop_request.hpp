@@ -5,8 +5,8 @@
 
 namespace mtrain::train {
 
-/// While it lives, the two signals set a flag instead of ending the process. One object at
-/// a time.
+/// While it lives, the two signals set a flag instead of ending the process. One object
+/// at a time.
 class StopRequest {
  public:
   StopRequest();
@@ -18,7 +18,8 @@ class StopRequest {
   bool received() const;
 
  private:
-  struct sigaction old_term_ {}, old_user_ {};
+  struct sigaction old_term_ {
+  }, old_user_{};
 };
 
 }  // namespace mtrain::train

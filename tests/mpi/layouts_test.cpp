@@ -2,8 +2,6 @@
 // the run goes on with the same losses. MTRAIN_ALL_PAIRS=1: every ordered pair with every
 // vocabulary, instead of a sample of them.
 #define BOOST_TEST_MODULE layouts
-#include "support/mpi_main.hpp"
-
 #include <ATen/ATen.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "mtrain/config/parse.hpp"
 #include "mtrain/train/run.hpp"
 #include "support/golden.hpp"
+#include "support/mpi_main.hpp"
 #include "support/run_program.hpp"
 #include "train/checkpoint_saver.hpp"
 #include "train/layout.hpp"
@@ -145,8 +144,8 @@ void move(const config::ParsedDeck& parsed, const fs::path& from) {
   const auto description = train::read_model_description(deck.model);
   const comm::RankGrid grid(train::grid_sizes(deck.parallel, kRanks));
   const auto groups = comm::make_groups(session, grid);
-  const auto model = description.config->make(
-      groups, train::model_options(deck, *description.config));
+  const auto model =
+      description.config->make(groups, train::model_options(deck, *description.config));
   parallel::Optimizer optimizer(model->buffer(), groups,
                                 train::data_parallel_options(deck.parallel),
                                 train::adamw_options(deck.optimizer));

@@ -34,7 +34,8 @@ std::string weights(const TinyRun& run) {
   return test::read_text(run.at("out") / "model.safetensors");
 }
 
-/// The process of this program that has `argument` in its command line, once there is one.
+/// The process of this program that has `argument` in its command line, once there is
+/// one.
 pid_t await_process(const std::string& program, const std::string& argument) {
   const Stopwatch clock;
   while (clock.seconds() < 60) {
@@ -77,13 +78,13 @@ void flip_byte(const fs::path& path, double where) {
 fs::path poisoned_model(const TinyRun& run, int64_t token) {
   const fs::path from = test::golden_model("tiny-qwen3-untied-bf16");
   const auto source = checkpoint::open_safetensors(from);
-  auto writer =
-      checkpoint::SafetensorsWriter::create(run.at("poisoned"), source->tensors(), 1 << 30);
+  auto writer = checkpoint::SafetensorsWriter::create(run.at("poisoned"),
+                                                      source->tensors(), 1 << 30);
   for (const auto& info : source->tensors()) {
     const at::Tensor data = test::whole(*source, info.name).clone();
     if (info.name == "model.embed_tokens.weight") data[token].fill_(std::nan(""));
-    writer.write({info.name, info.shape, parallel::Shape(info.shape.size(), 0), info.shape},
-                 data);
+    writer.write(
+        {info.name, info.shape, parallel::Shape(info.shape.size(), 0), info.shape}, data);
   }
   writer.finish();
   fs::copy_file(from / "config.json", run.at("poisoned") / "config.json");
@@ -130,9 +131,9 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite) {
   rows[4 * (kStep - 1) + 1][2] = kPoison;
   fs::remove(run.at("tokens.h5"));
   test::write_store(run.at("tokens.h5"), rows);
-  const Words keys = words(cat("shuffle=false save_steps=1 dtype=float32 max_steps=", kSteps,
-                               " model_name_or_path=",
-                               poisoned_model(run, kPoison).string()));
+  const Words keys =
+      words(cat("shuffle=false save_steps=1 dtype=float32 max_steps=", kSteps,
+                " model_name_or_path=", poisoned_model(run, kPoison).string()));
   const Outcome stopped = run.run(1, keys);
   BOOST_TEST(stopped.exit_code == 1, stopped.output);
   BOOST_TEST(says(stopped.output, "step 3: loss nan"), stopped.output);

@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(what_is_saved) {
 
 // The bytes of the weights, through each way in and out.
 BOOST_AUTO_TEST_CASE(hugging_face_round_trip) {
-  for (const char* name : {"tiny-qwen3", "tiny-qwen3-untied-bf16"}) {
+  for (const char* name : {"tiny-qwen3", "tiny-qwen3-untied-bf16", "tiny-qwen3-policy"}) {
     const TinyRun run(cat("round-trip-", name));
     const auto model = test::golden_model(name);
     for (const int ranks : {1, 2}) {
@@ -206,6 +206,9 @@ BOOST_AUTO_TEST_CASE(hugging_face_round_trip) {
       mconvert(ranks, {"from-hf", model.string(), made.string()});
       mconvert(ranks, {"to-hf", made.string(), back.string()});
       check_same_tensors(back, model);
+      mconvert(ranks, {"verify", made.string()});
+      const auto differences = mconvert(ranks, {"diff", made.string(), model.string()});
+      BOOST_TEST(differences.find("differs") == std::string::npos, differences);
     }
     // Trained with no step, from the folder and from the checkpoint.
     const Words keys = {"model_name_or_path=" + model.string()};

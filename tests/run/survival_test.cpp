@@ -53,7 +53,8 @@ Words variables(const Fault& fault) {
           cat("MTRAIN_FAULT_RANK=", fault.rank), "MTRAIN_FAULT_PATH=/out"};
 }
 
-/// Waits until no process works in the folder: ranks outlive a killed mpirun for a moment.
+/// Waits until no process works in the folder: ranks outlive a killed mpirun for a
+/// moment.
 void await_end(const fs::path& folder) {
   const auto busy = [&] {
     std::error_code gone;
@@ -99,8 +100,8 @@ class Survival {
     BOOST_REQUIRE(calls_.size() > 200u);
   }
 
-  /// The call of rank 0 that begins with `call` and has `part` in its path, of the save of
-  /// step 3: older checkpoints are there, and one is pruned.
+  /// The call of rank 0 that begins with `call` and has `part` in its path, of the save
+  /// of step 3: older checkpoints are there, and one is pruned.
   long find(const std::string& call, const std::string& part) const {
     for (size_t i = 0; i < calls_.size(); ++i)
       if (calls_[i].starts_with(call) && calls_[i].find(part) != std::string::npos)
@@ -167,7 +168,7 @@ BOOST_AUTO_TEST_CASE(killed_at_each_point_of_the_protocol) {
       {"rename", "out/model.safetensors"}};
   const Words actions = {"kill", "kill-all", "kill-parent"};
   // All of them where time is no matter, else every other one.
-  for (size_t i = 0; i < points.size(); i += random_points() > kFewPoints ? 1 : 2) {
+  for (size_t i = 0; i<points.size(); i += random_points()> kFewPoints ? 1 : 2) {
     const long number = survival.find(points[i].first, points[i].second);
     const Outcome broken = survival.check({actions[i % 3], 0, number});
     BOOST_TEST(broken.exit_code != 0);
@@ -200,12 +201,14 @@ BOOST_AUTO_TEST_CASE(failing_storage_ends_the_run) {
       {"30", "Read-only file system", 0, "mkdir", "checkpoint-2.tmp"},
       {"5", "Input/output error", 0, "fsync", "checkpoint-3.tmp/manifest.json"},
       {"28", "No space left on device", 0, "rename", "out/checkpoint-4"}};
-  for (size_t i = 0; i < cases.size(); i += random_points() > kFewPoints ? 1 : 2) {
+  for (size_t i = 0; i<cases.size(); i += random_points()> kFewPoints ? 1 : 2) {
     const Case& c = cases[i];
     // Rank 1 makes the same calls for its own file.
-    const Outcome broken = survival.check({c.action, c.rank, survival.find(c.call, c.part)});
+    const Outcome broken =
+        survival.check({c.action, c.rank, survival.find(c.call, c.part)});
     BOOST_TEST(broken.exit_code == 1, broken.output);
     BOOST_TEST(broken.output.find(c.reason) != std::string::npos, broken.output);
-    BOOST_TEST(broken.output.find("/out/checkpoint-") != std::string::npos, broken.output);
+    BOOST_TEST(broken.output.find("/out/checkpoint-") != std::string::npos,
+               broken.output);
   }
 }

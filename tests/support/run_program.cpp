@@ -69,8 +69,7 @@ Outcome run_program(const std::string& program, int ranks,
 Outcome run_programs(const std::vector<RankSet>& sets) {
   std::vector<std::string> parts;
   for (const auto& [program, ranks, arguments, environment] : sets)
-    parts.push_back(
-        cat("-np ", ranks, " ", command_of(program, arguments, environment)));
+    parts.push_back(cat("-np ", ranks, " ", command_of(program, arguments, environment)));
   return run_shell(quoted(MTRAIN_SOURCE_DIR "/scripts/local_mpirun") + " " +
                    join(parts, " : "));
 }
