@@ -36,7 +36,8 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   for (; !fault && at != fs::directory_iterator(); at.increment(fault))
     entries.push_back(*at);
   // Never take a folder that cannot be read for an empty one.
-  if (fault && fault != std::errc::no_such_file_or_directory)
+  if (fault && fault != std::errc::no_such_file_or_directory &&
+      fault != std::errc::not_a_directory)
     throw Error(cat("cannot list ", folder.string(), ": ", fault.message()));
   return entries;
 }

@@ -1,5 +1,6 @@
 // Writes one rank's HDF5 file; called by every rank that saves. HDF5 lays the file out,
-// the tensors' bytes go past it: HDF5 is not thread safe, and store() may run on any thread.
+// the tensors' bytes go past it: HDF5 is not thread safe, and store() may run on any
+// thread.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -102,10 +103,10 @@ void CheckpointWriter::State::reserve(const NamedPiece& piece) {
   const hid_t type = dtype == at::kFloat ? H5T_IEEE_F32LE : H5T_STD_U16LE;
   const h5::SpaceHandle space = h5::make_space(piece.box.extent);
   const h5::PropertyHandle properties = dataset_properties();
-  const h5::DatasetHandle dataset(h5::checked(
-      H5Dcreate2(group(piece.group), dataset_name(piece.box).c_str(), type, space.get(),
-                 H5P_DEFAULT, properties.get(), H5P_DEFAULT),
-      what));
+  const h5::DatasetHandle dataset(
+      h5::checked(H5Dcreate2(group(piece.group), dataset_name(piece.box).c_str(), type,
+                             space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+                  what));
   h5::write_attribute(dataset.get(), "tensor", piece.box.tensor);
   h5::write_attribute(dataset.get(), "shape", piece.box.full);
   h5::write_attribute(dataset.get(), "offset", piece.box.offset);
@@ -120,8 +121,8 @@ void CheckpointWriter::State::store(const NamedPiece& piece) {
   MT_CHECK(place != places.end(), "no place for ", key_of(piece));
   MT_CHECK(stored.insert(place->second).second, key_of(piece), " stored twice");
   StoredBox& box = summary.boxes[place->second];
-  MT_CHECK(box.box == piece.box && box.dtype == piece.data.scalar_type(),
-           key_of(piece), " is not what was reserved");
+  MT_CHECK(box.box == piece.box && box.dtype == piece.data.scalar_type(), key_of(piece),
+           " is not what was reserved");
   const auto* data = static_cast<const char*>(piece.data.const_data_ptr());
   // Block by block, so that the checksum reads what the write is about to touch anyway.
   constexpr int64_t kBlock = int64_t{4} << 20;
@@ -137,8 +138,9 @@ void CheckpointWriter::State::store(const NamedPiece& piece) {
 void CheckpointWriter::State::check_contents() const {
   const File file = File::open_to_read(folder / summary.name());
   const auto fault = [&](const std::string& what) {
-    throw Error(cat(file.path().string(), ": ", what, " read back otherwise than written"),
-                "the storage loses bytes: write to another file system");
+    throw Error(
+        cat(file.path().string(), ": ", what, " read back otherwise than written"),
+        "the storage loses bytes: write to another file system");
   };
   if (file.size() != summary.bytes) fault("the size");
   RankFile sorted = summary;

@@ -32,6 +32,32 @@ void check_plan(const TensorSource& from, const std::vector<TensorInfo>& plan) {
     throw UserError(join(faults, "; "), "weights and config.json must belong together");
 }
 
+/// Memory for one chunk before and one after the cast, used for all of them: what is
+/// allocated anew for each is paid for page by page, and leaves holes that add up.
+class Room {
+ public:
+  explicit Room(int64_t bytes)
+      : read_(at::empty({bytes}, at::kByte)), cast_(at::empty({bytes}, at::kByte)) {}
+
+  /// The box of `from` in the dtype `to`; valid until the next call.
+  at::Tensor cast(const TensorSource& from, const Box& box, at::ScalarType stored,
+                  at::ScalarType to) {
+    const at::Tensor data = view(read_, box, stored);
+    from.read_into(box, data.data_ptr());
+    if (stored == to) return data;
+    return view(cast_, box, to).copy_(data);
+  }
+
+ private:
+  static at::Tensor view(at::Tensor& room, const Box& box, at::ScalarType dtype) {
+    const int64_t bytes = box.size() * dtype_size(dtype);
+    if (room.numel() < bytes) room = at::empty({bytes}, at::kByte);
+    return room.narrow(0, 0, bytes).view(dtype).view(box.extent);
+  }
+
+  at::Tensor read_, cast_;
+};
+
 }  // namespace
 
 std::vector<Box> chunks_of(const TensorInfo& tensor, int64_t max_elements) {
@@ -67,6 +93,7 @@ void convert(const TensorSource& from, const std::vector<TensorInfo>& plan,
   MT_CHECK(options.world > 0 && options.rank >= 0 && options.rank < options.world,
            "rank ", options.rank, " of ", options.world);
   check_plan(from, plan);
+  Room room(options.chunk_bytes);
   int64_t total = 0, done = 0, chunk_number = 0;
   for (const TensorInfo& tensor : plan)
     total += parallel::numel(tensor.shape) * dtype_size(tensor.dtype);
@@ -77,7 +104,7 @@ void convert(const TensorSource& from, const std::vector<TensorInfo>& plan,
     const int64_t elements = std::max<int64_t>(1, options.chunk_bytes / widest);
     for (const Box& chunk : chunks_of(tensor, elements)) {
       if (chunk_number++ % options.world == options.rank)
-        sink(chunk, from.read(chunk).to(tensor.dtype));
+        sink(chunk, room.cast(from, chunk, from.find(tensor.name)->dtype, tensor.dtype));
       done += chunk.size() * target_size;
       if (options.progress) options.progress(done, total);
     }

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -10,6 +11,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
+#include "strict_json.hpp"
 #include "table.hpp"
 
 namespace mtrain::checkpoint {
@@ -49,6 +51,11 @@ DiffRow compare_tensor(const TensorSource& a, const TensorSource& b,
   return row;
 }
 
+/// JSON has no infinity; bits pass through unchanged.
+uint64_t bits_of(double value) {
+  return std::bit_cast<uint64_t>(value);
+}
+
 std::string kind_text(DiffRow::Kind kind) {
   switch (kind) {
     case DiffRow::Kind::kEqual:
@@ -68,13 +75,34 @@ std::string kind_text(DiffRow::Kind kind) {
 }  // namespace
 
 std::vector<DiffRow> diff(const TensorSource& a, const TensorSource& b,
-                          int64_t chunk_bytes) {
+                          int64_t chunk_bytes, int part, int parts) {
   std::set<std::string> names;
   for (const TensorSource* source : {&a, &b})
     for (const TensorInfo& info : source->tensors()) names.insert(info.name);
   std::vector<DiffRow> rows;
+  int number = 0;
   for (const std::string& name : names)
-    rows.push_back(compare_tensor(a, b, name, chunk_bytes));
+    if (number++ % parts == part) rows.push_back(compare_tensor(a, b, name, chunk_bytes));
+  return rows;
+}
+
+std::string rows_text(const std::vector<DiffRow>& rows) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const DiffRow& row : rows)
+    all.push_back({row.tensor, static_cast<int>(row.kind), bits_of(row.max_abs),
+                   bits_of(row.max_abs_a), row.differing});
+  return all.dump();
+}
+
+std::vector<DiffRow> rows_of_texts(const std::vector<std::string>& texts) {
+  std::vector<DiffRow> rows;
+  for (const std::string& text : texts)
+    for (const auto& row : parse_strict(text, "rows of a rank"))
+      rows.push_back(
+          {row.at(0).get<std::string>(), static_cast<DiffRow::Kind>(row.at(1).get<int>()),
+           std::bit_cast<double>(row.at(2).get<uint64_t>()),
+           std::bit_cast<double>(row.at(3).get<uint64_t>()), row.at(4).get<int64_t>()});
+  std::ranges::sort(rows, {}, &DiffRow::tensor);
   return rows;
 }
 

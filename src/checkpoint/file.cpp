@@ -130,7 +130,8 @@ void File::sync() const {
 }
 
 void File::begin_sync(int64_t position, size_t count) const {
-  // Only a hint: file systems without it write all the same, and sync() has the last word.
+  // Only a hint: file systems without it write all the same, and sync() has the last
+  // word.
   ::sync_file_range(descriptor_, position, static_cast<off64_t>(count),
                     SYNC_FILE_RANGE_WRITE);
 }

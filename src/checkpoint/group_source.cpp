@@ -45,7 +45,7 @@ const TensorInfo* GroupSource::find(const std::string& name) const {
   return found == infos_.end() ? nullptr : &found->second;
 }
 
-at::Tensor GroupSource::read(const Box& box) const {
+const TensorInfo& GroupSource::require(const Box& box) const {
   const TensorInfo* info = find(box.tensor);
   if (!info)
     throw UserError(cat(folder_, ": no tensor \"", box.tensor, "\" in group ", name_));
@@ -54,10 +54,19 @@ at::Tensor GroupSource::read(const Box& box) const {
                         join(info->shape, ", "), "], not [", join(box.full, ", "),
                         "] as needed for ", parallel::to_string(box)),
                     "the checkpoint must be of the same model");
-  const auto options = at::TensorOptions().dtype(info->dtype).device(at::kCPU);
+  return *info;
+}
+
+at::Tensor GroupSource::read(const Box& box) const {
+  const auto options = at::TensorOptions().dtype(require(box).dtype).device(at::kCPU);
   at::Tensor out = at::empty(box.extent, options);
   assemble(box, out.data_ptr());
   return out;
+}
+
+void GroupSource::read_into(const Box& box, void* out) const {
+  require(box);
+  assemble(box, out);
 }
 
 /// Reads each element once, although replicas may store it several times.

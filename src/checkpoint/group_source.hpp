@@ -41,6 +41,7 @@ class GroupSource : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   const TensorInfo* find(const std::string& name) const override;
   at::Tensor read(const parallel::Box& box) const override;
+  void read_into(const parallel::Box& box, void* out) const override;
 
  private:
   struct Piece {
@@ -48,6 +49,8 @@ class GroupSource : public TensorSource {
     const StoredBox* stored;
   };
 
+  /// Throws UserError unless the box belongs to a tensor of the group.
+  const TensorInfo& require(const parallel::Box& box) const;
   void assemble(const parallel::Box& box, void* out) const;
   std::vector<parallel::Box> take(const Piece& piece,
                                   const std::vector<parallel::Box>& missing,

@@ -35,7 +35,8 @@ const DriverFile* cast(const H5FD_t* file) {
 H5FD_t* open_file(const char*, unsigned, hid_t access, haddr_t) {
   const auto* info = static_cast<const DriverInfo*>(H5Pget_driver_info(access));
   if (!info) return nullptr;
-  auto file = std::make_unique<DriverFile>(DriverFile{{}, info->owner, 0, info->end_of_file});
+  auto file =
+      std::make_unique<DriverFile>(DriverFile{{}, info->owner, 0, info->end_of_file});
   return &file.release()->common;  // close_file takes it back
 }
 
@@ -153,9 +154,7 @@ HostedFile HostedFile::open(const std::filesystem::path& path) {
 }
 
 HostedFile::HostedFile(File file, Mode mode)
-    : file_(std::move(file)),
-      driver_(register_driver()),
-      handle_(H5I_INVALID_HID) {
+    : file_(std::move(file)), driver_(register_driver()), handle_(H5I_INVALID_HID) {
   const PropertyHandle access = access_through(driver_.get(), this, file_);
   if (mode == Mode::kCreate) {
     handle_ = create_file(access, file_.path());

@@ -39,6 +39,10 @@ void write_file_atomically(const fs::path& path, const std::string& text) {
     file.sync();
   }
   rename_file(temporary, path);
+  sync_parent(path);
+}
+
+void sync_parent(const fs::path& path) {
   sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 

@@ -124,18 +124,16 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
   check_places(file_, entries_, file_size - data_begin_);
 }
 
-at::Tensor SafetensorsFile::read(const Entry& entry, const parallel::Box& box) const {
+void SafetensorsFile::read(const Entry& entry, const parallel::Box& box,
+                           void* out) const {
   if (box.full != entry.info.shape || !is_inside(box))
     throw UserError(cat(path().string(), ": tensor \"", entry.info.name, "\" has shape [",
                         join(entry.info.shape, ", "), "], not [", join(box.full, ", "),
                         "] as needed for ", parallel::to_string(box)),
                     "model files and config.json must belong together");
-  const auto options = at::TensorOptions().dtype(entry.info.dtype).device(at::kCPU);
-  at::Tensor out = at::empty(box.extent, options);
   if (box.size() > 0)
     read_box(box, whole_box(box.tensor, box.full), file_, data_begin_ + entry.begin, box,
-             out.data_ptr(), dtype_size(entry.info.dtype));
-  return out;
+             out, dtype_size(entry.info.dtype));
 }
 
 std::string shard_name(int64_t index, int64_t count) {

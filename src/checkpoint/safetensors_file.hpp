@@ -23,7 +23,8 @@ class SafetensorsFile {
   /// In the order of the data.
   const std::vector<Entry>& entries() const { return entries_; }
   const std::filesystem::path& path() const { return file_.path(); }
-  at::Tensor read(const Entry& entry, const parallel::Box& box) const;
+  /// Copies the box to `out`.
+  void read(const Entry& entry, const parallel::Box& box, void* out) const;
 
  private:
   File file_;

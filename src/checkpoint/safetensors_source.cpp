@@ -38,12 +38,16 @@ class SafetensorsSource : public TensorSource {
   }
 
   at::Tensor read(const parallel::Box& box) const override {
-    const auto place = places_.find(box.tensor);
-    if (place == places_.end())
-      throw UserError(cat("no tensor \"", box.tensor, "\" in ",
-                          files_.front().path().parent_path().string()),
-                      "model files and config.json must belong together");
-    return place->second.file->read(*place->second.entry, box);
+    const auto dtype = require(box).entry->info.dtype;
+    at::Tensor out =
+        at::empty(box.extent, at::TensorOptions().dtype(dtype).device(at::kCPU));
+    read_into(box, out.data_ptr());
+    return out;
+  }
+
+  void read_into(const parallel::Box& box, void* out) const override {
+    const Place& place = require(box);
+    place.file->read(*place.entry, box, out);
   }
 
  private:
@@ -51,6 +55,16 @@ class SafetensorsSource : public TensorSource {
     const SafetensorsFile* file;
     const SafetensorsFile::Entry* entry;
   };
+
+  const Place& require(const parallel::Box& box) const {
+    const auto place = places_.find(box.tensor);
+    if (place == places_.end())
+      throw UserError(cat("no tensor \"", box.tensor, "\" in ",
+                          files_.front().path().parent_path().string()),
+                      "model files and config.json must belong together");
+    return place->second;
+  }
+
   std::vector<SafetensorsFile> files_;
   std::map<std::string, Place> places_;
   std::vector<TensorInfo> tensors_;

@@ -98,10 +98,9 @@ std::vector<std::vector<Part>> share_out(const std::vector<std::vector<Box>>& he
   std::vector<std::vector<Part>> parts(held.size());
   std::vector<int64_t> load(held.size(), 0);
   for (const Piece& piece : pieces_of(held)) {
-    const Holder& least =
-        *std::ranges::min_element(piece.holders, [&](const Holder& a, const Holder& b) {
-          return load[a.rank] < load[b.rank];
-        });
+    const Holder& least = *std::ranges::min_element(
+        piece.holders,
+        [&](const Holder& a, const Holder& b) { return load[a.rank] < load[b.rank]; });
     load[least.rank] += piece.size;
     parts[least.rank].push_back({least.index, piece.dim, piece.first, piece.count});
   }

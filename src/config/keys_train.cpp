@@ -68,7 +68,8 @@ void declare_guards(SectionKeys<Train>& train) {
       .add("check_weight_hash_across_dp_replicas_interval",
            &Train::check_weight_hash_across_dp_replicas_interval, 0, at_least(0),
            "steps between comparisons of the weights that several ranks hold; 0: never")
-      .with_note("Megatron-LM's name; here it also covers tensor-parallel and tied copies.");
+      .with_note(
+          "Megatron-LM's name; here it also covers tensor-parallel and tied copies.");
 }
 
 void declare_adam(SectionKeys<Optimizer>& optimizer) {

@@ -101,11 +101,11 @@ void execute(const Arguments& a, const comm::Session& session) {
     return train::to_hf(a.folders[0], a.folders[1], a.flags, session);
   if (a.command == "from-hf") return train::from_hf(a.folders[0], a.folders[1], session);
   if (a.command == "verify") return train::verify(a.folders[0], session);
+  if (a.command == "diff")
+    return log::info(train::diff(a.folders[0], a.folders[1], session));
   std::string text;
   session.agree([&] {
-    if (session.rank() != 0) return;
-    text = a.command == "inspect" ? train::inspect(a.folders[0])
-                                  : train::diff(a.folders[0], a.folders[1]);
+    if (session.rank() == 0) text = train::inspect(a.folders[0]);
   });
   log::info(text);
 }

@@ -8,6 +8,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "progress.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -33,10 +34,12 @@ void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
                   "choose another folder");
 }
 
-/// Token stores are what a run that failed early leaves; anything else is somebody's.
-bool holds_only_token_stores(const fs::path& dir) {
+/// Token stores are what a run that failed early leaves, and, where it died before its
+/// first checkpoint, a log; anything else is somebody's.
+bool holds_only_beginnings(const fs::path& dir, bool may_resume) {
   for (const auto& entry : fs::directory_iterator(dir)) {
-    if (entry.path().extension() != ".h5") return false;
+    const bool log = may_resume && entry.path().filename() == "trainer_log.jsonl";
+    if (!log && entry.path().extension() != ".h5") return false;
   }
   return true;
 }
@@ -73,9 +76,11 @@ void prepare_output_dir(const config::Deck& deck, bool continues) {
   checkpoint::remove_leftovers(dir);
   if (continues || deck.checkpoint.overwrite_output_dir) return;
   const bool resumable = !checkpoint::list_checkpoints(dir).empty();
+  // The same command must do after a run was killed, whenever that was.
+  const bool may_resume = deck.model.resume_from_checkpoint == "auto";
+  if (!resumable && holds_only_beginnings(dir, may_resume)) return;
   const bool run = resumable || fs::exists(dir / "trainer_log.jsonl");
   const bool model = checkpoint::holds_safetensors(dir);
-  if (!run && !model && holds_only_token_stores(dir)) return;
   throw UserError(cat("output_dir: ", dir.string(), " already holds ",
                       run     ? "a training run"
                       : model ? "a model"
@@ -135,8 +140,10 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
       writer.emplace(checkpoint::SafetensorsWriter::join(options.folder, plan,
                                                          options.max_shard_bytes));
     }
+    Progress progress(options.folder.string(), session.rank() == 0);
+    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
     checkpoint::convert(weights_of(reader), plan,
-                        {session.rank(), session.world_size(), kChunkBytes, {}},
+                        {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {
                           writer->write(box, data);
                         });

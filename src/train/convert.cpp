@@ -12,6 +12,7 @@
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "progress.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -103,6 +104,7 @@ void to_hf(const std::string& checkpoint, const std::string& hf_dir,
 
 void from_hf(const std::string& hf_dir, const std::string& checkpoint,
              const comm::Session& session) {
+  const Stopwatch clock;
   const fs::path target = checkpoint, work = checkpoint + ".tmp";
   ModelDescription description;
   std::unique_ptr<checkpoint::TensorSource> source;
@@ -123,8 +125,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
   std::string summary;
   session.agree([&] {
     checkpoint::CheckpointWriter writer(work, 0, session.rank(), session.world_size());
+    Progress progress(checkpoint, session.rank() == 0);
+    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
     checkpoint::convert(*source, own_dtypes(*description.config, *source),
-                        {session.rank(), session.world_size(), kChunkBytes, {}},
+                        {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {
                           writer.write({{checkpoint::kWeightsGroup, box, data}});
                         });
@@ -143,8 +147,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
         checkpoint::commit(work, 0, summaries, state, "# made by mconvert from-hf\n"),
         target);
     fs::remove_all(work);
+    checkpoint::sync_parent(target);
   });
-  log::info(cat(hf_dir, " -> ", checkpoint, ": ", source->tensors().size(), " tensors"));
+  log::info(cat(hf_dir, " -> ", checkpoint, ": ", source->tensors().size(),
+                " tensors in ", clock.seconds(), " s"));
 }
 
 void verify(const std::string& checkpoint, const comm::Session& session) {
@@ -165,10 +171,16 @@ std::string inspect(const std::string& folder) {
   return checkpoint::inspect(resolve_checkpoint(folder));
 }
 
-std::string diff(const std::string& a, const std::string& b) {
-  const AnyWeights first(a), second(b);
-  return checkpoint::diff_table(
-      checkpoint::diff(first.tensors(), second.tensors(), kChunkBytes));
+std::string diff(const std::string& a, const std::string& b,
+                 const comm::Session& session) {
+  std::string mine;
+  session.agree([&] {
+    const AnyWeights first(a), second(b);
+    mine = checkpoint::rows_text(checkpoint::diff(first.tensors(), second.tensors(),
+                                                  kChunkBytes, session.rank(),
+                                                  session.world_size()));
+  });
+  return checkpoint::diff_table(checkpoint::rows_of_texts(session.all_gather_text(mine)));
 }
 
 }  // namespace mtrain::train

@@ -1,13 +1,12 @@
 // Log files and console progress of a run; called by the trainer on rank 0.
 #include "run_log.hpp"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "progress.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -33,16 +32,6 @@ void cut_log(const std::filesystem::path& path, int64_t last) {
   }
   in.close();
   std::ofstream(path, std::ios::trunc) << kept;
-}
-
-/// Whether a person watches standard output. Open MPI gives every rank a terminal of its
-/// own, so what its parent (mpirun) writes to decides.
-bool on_terminal() {
-  if (isatty(STDOUT_FILENO) == 0) return false;
-  std::error_code error;
-  const auto parent = cat("/proc/", getppid(), "/fd/1");
-  const std::string target = std::filesystem::read_symlink(parent, error).string();
-  return !error && target.rfind("/dev/", 0) == 0 && target != "/dev/null";
 }
 
 std::string fixed(double value, const char* format) {

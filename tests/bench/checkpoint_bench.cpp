@@ -86,9 +86,10 @@ double save(const fs::path& dir, int64_t step,
   checkpoint::TrainingState state;
   state.step = step;
   checkpoint::commit(dir, step, {summary}, state, "");
-  std::printf("  layout %.3f s, its check %.3f s, bytes %.3f s, to disk and back %.3f s, "
-              "commit %.3f s\n",
-              reserve, close, store, finish, part.seconds());
+  std::printf(
+      "  layout %.3f s, its check %.3f s, bytes %.3f s, to disk and back %.3f s, "
+      "commit %.3f s\n",
+      reserve, close, store, finish, part.seconds());
   return clock.seconds();
 }
 
@@ -96,8 +97,7 @@ double load(const fs::path& folder, const std::vector<checkpoint::NamedPiece>& a
   forget_pages(folder / "rank-00000.h5");
   const Stopwatch clock;
   const checkpoint::CheckpointReader reader(folder);
-  for (const auto& piece : all)
-    reader.group(checkpoint::kMasterGroup).read(piece.box);
+  for (const auto& piece : all) reader.group(checkpoint::kMasterGroup).read(piece.box);
   return clock.seconds();
 }
 
@@ -117,7 +117,8 @@ int main(int argc, char** argv) try {
   const auto pieces = make_pieces(std::atoll(argv[2]) << 20, std::atoll(argv[3]));
   double bytes = 0;
   for (const auto& piece : pieces) bytes += static_cast<double>(piece.data.nbytes());
-  // The best of several rounds: the first ones pay for memory the kernel has not used yet.
+  // The best of several rounds: the first ones pay for memory the kernel has not used
+  // yet.
   constexpr int kRounds = 6;
   std::map<std::string, double> best;
   const auto keep = [&](const char* what, double seconds) {

@@ -14,6 +14,7 @@
 #include "tiny_run.hpp"
 
 using namespace mtrain;
+using test::operator+;
 using test::TinyRun;
 using test::Words;
 using test::words;
@@ -76,11 +77,6 @@ std::string mconvert(int ranks, const Words& arguments) {
 
 bool says(const std::string& output, const std::string& part) {
   return output.find(part) != std::string::npos;
-}
-
-Words operator+(Words a, const Words& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
 }
 
 Words into(const fs::path& folder) {
@@ -203,7 +199,7 @@ BOOST_AUTO_TEST_CASE(what_is_saved) {
 
 // The bytes of the weights, through each way in and out.
 BOOST_AUTO_TEST_CASE(hugging_face_round_trip) {
-  for (const char* name : {"tiny-qwen3", "tiny-qwen3-untied-bf16"}) {
+  for (const char* name : {"tiny-qwen3", "tiny-qwen3-untied-bf16", "tiny-qwen3-policy"}) {
     const TinyRun run(cat("round-trip-", name));
     const auto model = test::golden_model(name);
     for (const int ranks : {1, 2}) {
@@ -211,6 +207,9 @@ BOOST_AUTO_TEST_CASE(hugging_face_round_trip) {
       mconvert(ranks, {"from-hf", model.string(), made.string()});
       mconvert(ranks, {"to-hf", made.string(), back.string()});
       check_same_tensors(back, model);
+      mconvert(ranks, {"verify", made.string()});
+      const auto differences = mconvert(ranks, {"diff", made.string(), model.string()});
+      BOOST_TEST(differences.find("differs") == std::string::npos, differences);
     }
     // Trained with no step, from the folder and from the checkpoint.
     const Words keys = {"model_name_or_path=" + model.string()};

@@ -58,9 +58,13 @@ TinyRun::TinyRun(const std::string& name) : dir_(scratch(name)) {
 }
 
 Outcome TinyRun::run(int ranks, const Words& overrides) const {
+  return run(ranks, overrides, {});
+}
+
+Outcome TinyRun::run(int ranks, const Words& overrides, const Words& environment) const {
   Words arguments = overrides;
   arguments.insert(arguments.begin(), at("deck.ini").string());
-  return run_program("mtrain", ranks, arguments);
+  return run_program("mtrain", ranks, arguments, environment);
 }
 
 std::string TinyRun::succeed(int ranks, const Words& overrides) const {

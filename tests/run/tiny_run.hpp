@@ -16,6 +16,11 @@ using Words = std::vector<std::string>;
 /// Words of a text, split at spaces: "a=1  b=2" is {"a=1", "b=2"}.
 Words words(const std::string& text);
 
+inline Words operator+(Words a, const Words& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 /// Folder of a model among the reference data: "tiny-qwen3", "tiny-qwen3-untied-bf16".
 std::filesystem::path golden_model(const std::string& name);
 
@@ -36,6 +41,8 @@ class TinyRun {
 
   /// Runs mtrain on the deck; `overrides` are key=value words or flags.
   Outcome run(int ranks, const Words& overrides) const;
+  /// The same with variables ("NAME=value") set.
+  Outcome run(int ranks, const Words& overrides, const Words& environment) const;
   /// As run(), and throws with the program's output unless it ends with 0.
   std::string succeed(int ranks, const Words& overrides) const;
   /// A place in the folder.

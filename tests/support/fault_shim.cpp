@@ -74,8 +74,8 @@ void act(const FaultPlan& plan) {
 }
 
 void append(const std::string& file, const std::string& line) {
-  const int log = static_cast<int>(syscall(SYS_openat, AT_FDCWD, file.c_str(),
-                                           O_WRONLY | O_CREAT | O_APPEND, 0666));
+  const int log = static_cast<int>(
+      syscall(SYS_openat, AT_FDCWD, file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666));
   if (log < 0) return;
   syscall(SYS_write, log, line.c_str(), line.size());
   syscall(SYS_close, log);
@@ -129,7 +129,8 @@ bool fails(const char* call, const std::string& path) {
 ssize_t writable(int file, size_t count) {
   const Verdict verdict = judge("write", path_of(file));
   if (verdict == Verdict::kFail) return -1;
-  return static_cast<ssize_t>(verdict == Verdict::kShort && count > 1 ? count / 2 : count);
+  return static_cast<ssize_t>(verdict == Verdict::kShort && count > 1 ? count / 2
+                                                                      : count);
 }
 
 FaultPlan plan_of(const std::string& text) {
@@ -186,46 +187,44 @@ long disarm_fault() {
 
 extern "C" {
 
-#define MTRAIN_OPEN(name)                                               \
-  int name(const char* path, int flags, ...) {                          \
-    va_list rest;                                                       \
-    va_start(rest, flags);                                              \
-    const mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;   \
-    va_end(rest);                                                       \
-    if (fails((flags & O_CREAT) ? "create" : "open", path)) return -1;  \
-    return next<int(const char*, int, ...)>(#name)(path, flags, mode);  \
+#define MTRAIN_OPEN(name)                                              \
+  int name(const char* path, int flags, ...) {                         \
+    va_list rest;                                                      \
+    va_start(rest, flags);                                             \
+    const mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;  \
+    va_end(rest);                                                      \
+    if (fails((flags & O_CREAT) ? "create" : "open", path)) return -1; \
+    return next<int(const char*, int, ...)>(#name)(path, flags, mode); \
   }
 MTRAIN_OPEN(open)
 MTRAIN_OPEN(open64)
 
-#define MTRAIN_OPENAT(name)                                                         \
-  int name(int folder, const char* path, int flags, ...) {                          \
-    va_list rest;                                                                   \
-    va_start(rest, flags);                                                          \
-    const mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;               \
-    va_end(rest);                                                                   \
-    if (fails((flags & O_CREAT) ? "create" : "open", path_at(folder, path)))        \
-      return -1;                                                                    \
-    return next<int(int, const char*, int, ...)>(#name)(folder, path, flags, mode); \
+#define MTRAIN_OPENAT(name)                                                             \
+  int name(int folder, const char* path, int flags, ...) {                              \
+    va_list rest;                                                                       \
+    va_start(rest, flags);                                                              \
+    const mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;                   \
+    va_end(rest);                                                                       \
+    if (fails((flags & O_CREAT) ? "create" : "open", path_at(folder, path))) return -1; \
+    return next<int(int, const char*, int, ...)>(#name)(folder, path, flags, mode);     \
   }
 MTRAIN_OPENAT(openat)
 MTRAIN_OPENAT(openat64)
 
-#define MTRAIN_PWRITE(name, offset_type)                                            \
-  ssize_t name(int file, const void* data, size_t count, offset_type at) {          \
-    const ssize_t allowed = writable(file, count);                                  \
-    if (allowed < 0) return -1;                                                     \
-    return next<ssize_t(int, const void*, size_t, offset_type)>(#name)(             \
-        file, data, static_cast<size_t>(allowed), at);                              \
+#define MTRAIN_PWRITE(name, offset_type)                                   \
+  ssize_t name(int file, const void* data, size_t count, offset_type at) { \
+    const ssize_t allowed = writable(file, count);                         \
+    if (allowed < 0) return -1;                                            \
+    return next<ssize_t(int, const void*, size_t, offset_type)>(#name)(    \
+        file, data, static_cast<size_t>(allowed), at);                     \
   }
 MTRAIN_PWRITE(pwrite, off_t)
 MTRAIN_PWRITE(pwrite64, off64_t)
 
-#define MTRAIN_PREAD(name, offset_type)                                             \
-  ssize_t name(int file, void* data, size_t count, offset_type at) {                \
-    if (fails("read", path_of(file))) return -1;                                    \
-    return next<ssize_t(int, void*, size_t, offset_type)>(#name)(file, data, count, \
-                                                                 at);               \
+#define MTRAIN_PREAD(name, offset_type)                                                  \
+  ssize_t name(int file, void* data, size_t count, offset_type at) {                     \
+    if (fails("read", path_of(file))) return -1;                                         \
+    return next<ssize_t(int, void*, size_t, offset_type)>(#name)(file, data, count, at); \
   }
 MTRAIN_PREAD(pread, off_t)
 MTRAIN_PREAD(pread64, off64_t)

@@ -23,8 +23,11 @@ std::string quoted(const std::string& word) {
 
 /// The program of this build with its arguments, for a shell.
 std::string command_of(const std::string& program,
-                       const std::vector<std::string>& arguments) {
-  std::string command = quoted(cat(MTRAIN_BINARY_DIR "/bin/", program));
+                       const std::vector<std::string>& arguments,
+                       const std::vector<std::string>& environment) {
+  std::string command = environment.empty() ? "" : "env ";
+  for (const auto& variable : environment) command += quoted(variable) + " ";
+  command += quoted(cat(MTRAIN_BINARY_DIR "/bin/", program));
   for (const auto& argument : arguments) command += " " + quoted(argument);
   return command;
 }
@@ -53,14 +56,20 @@ Outcome run_shell(const std::string& command) {
 
 Outcome run_program(const std::string& program, int ranks,
                     const std::vector<std::string>& arguments) {
-  if (ranks == 1) return run_shell(command_of(program, arguments));
-  return run_programs({{program, ranks, arguments}});
+  return run_program(program, ranks, arguments, {});
+}
+
+Outcome run_program(const std::string& program, int ranks,
+                    const std::vector<std::string>& arguments,
+                    const std::vector<std::string>& environment) {
+  if (ranks == 1) return run_shell(command_of(program, arguments, environment));
+  return run_programs({{program, ranks, arguments, environment}});
 }
 
 Outcome run_programs(const std::vector<RankSet>& sets) {
   std::vector<std::string> parts;
-  for (const auto& [program, ranks, arguments] : sets)
-    parts.push_back(cat("-np ", ranks, " ", command_of(program, arguments)));
+  for (const auto& [program, ranks, arguments, environment] : sets)
+    parts.push_back(cat("-np ", ranks, " ", command_of(program, arguments, environment)));
   return run_shell(quoted(MTRAIN_SOURCE_DIR "/scripts/local_mpirun") + " " +
                    join(parts, " : "));
 }

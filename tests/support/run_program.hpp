@@ -19,11 +19,17 @@ struct Outcome {
 Outcome run_program(const std::string& program, int ranks,
                     const std::vector<std::string>& arguments);
 
+/// As above, each rank with these variables set ("NAME=value").
+Outcome run_program(const std::string& program, int ranks,
+                    const std::vector<std::string>& arguments,
+                    const std::vector<std::string>& environment);
+
 /// A program and some of the ranks that run it.
 struct RankSet {
   std::string program;
   int ranks;
   std::vector<std::string> arguments;
+  std::vector<std::string> environment = {};
 };
 /// Runs one job whose ranks differ in their arguments, as `mpirun A : B`.
 Outcome run_programs(const std::vector<RankSet>& sets);

@@ -24,6 +24,9 @@ std::vector<std::string> copy_tokenizer_files(const std::filesystem::path& from,
 /// renames.
 void write_file_atomically(const std::filesystem::path& path, const std::string& text);
 
+/// Forces names made in the folder that holds `path` to disk.
+void sync_parent(const std::filesystem::path& path);
+
 /// Rectangles that cover a tensor in row-major order, each of at most `max_elements`
 /// elements and contiguous in the tensor.
 std::vector<parallel::Box> chunks_of(const TensorInfo& tensor, int64_t max_elements);

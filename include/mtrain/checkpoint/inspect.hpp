@@ -29,10 +29,15 @@ struct DiffRow {
   int64_t differing;  ///< elements that are not equal (two NaNs are equal)
 };
 
-/// One row per tensor of either source, sorted by name. Dtypes may differ: values are
-/// compared. Memory is bounded by `chunk_bytes` per source.
+/// One row per tensor of either source, sorted by name; rank `part` of `parts` has every
+/// parts-th of them. Dtypes may differ: values are compared. Memory is bounded by
+/// `chunk_bytes` per source.
 std::vector<DiffRow> diff(const TensorSource& a, const TensorSource& b,
-                          int64_t chunk_bytes);
+                          int64_t chunk_bytes, int part, int parts);
+
+/// A rank's rows as the text ranks exchange, and the rows of all ranks, sorted by name.
+std::string rows_text(const std::vector<DiffRow>& rows);
+std::vector<DiffRow> rows_of_texts(const std::vector<std::string>& texts);
 
 /// Aligned text of the rows that are not equal, and a count of those that are.
 std::string diff_table(const std::vector<DiffRow>& rows);

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ class TensorSource {
   /// Reads only the bytes needed (whole rows at most). Throws UserError naming file and
   /// tensor when the box does not match the stored shape or the file is damaged.
   virtual at::Tensor read(const parallel::Box& box) const = 0;
+  /// The same into memory of the caller, for those who read much, piece by piece.
+  virtual void read_into(const parallel::Box& box, void* out) const {
+    const at::Tensor data = read(box);
+    std::memcpy(out, data.const_data_ptr(), data.nbytes());
+  }
 };
 
 }  // namespace mtrain::checkpoint

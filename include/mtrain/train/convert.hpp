@@ -26,8 +26,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
 /// Compares every byte with its checksum; UserError lists all faults. Collective.
 void verify(const std::string& checkpoint, const comm::Session& session);
 
-/// Tables to print.
+/// A table to print.
 std::string inspect(const std::string& folder);
-std::string diff(const std::string& a, const std::string& b);
+/// The same, of the differences. Collective.
+std::string diff(const std::string& a, const std::string& b,
+                 const comm::Session& session);
 
 }  // namespace mtrain::train

@@ -159,7 +159,12 @@ BOOST_AUTO_TEST_CASE(diff_finds_every_kind_of_difference) {
                         {"near", at::tensor({1.0F, -4.5F, 2.25F}).to(at::kBFloat16)},
                         {"only_b", at::zeros({1})},
                         {"shape", at::zeros({4})}});
-  const auto rows = diff(a, b, 8);
+  // Of one rank, and put together from three.
+  const auto rows = diff(a, b, 8, 0, 1);
+  const auto together =
+      rows_of_texts({rows_text(diff(a, b, 8, 0, 3)), rows_text(diff(a, b, 8, 1, 3)),
+                     rows_text(diff(a, b, 8, 2, 3))});
+  BOOST_TEST(diff_table(together) == diff_table(rows));
   using Kind = DiffRow::Kind;
   BOOST_REQUIRE(rows.size() == 6);
   BOOST_TEST((rows[0].kind == Kind::kEqual));
@@ -180,8 +185,9 @@ BOOST_AUTO_TEST_CASE(diff_finds_every_kind_of_difference) {
 }
 
 BOOST_AUTO_TEST_CASE(training_moved_the_policy_away_from_its_start) {
-  const auto rows = diff(*open_safetensors(golden_model("tiny-qwen3")),
-                         *open_safetensors(golden_model("tiny-qwen3-policy")), 4096);
+  const auto rows =
+      diff(*open_safetensors(golden_model("tiny-qwen3")),
+           *open_safetensors(golden_model("tiny-qwen3-policy")), 4096, 0, 1);
   BOOST_TEST(rows.size() == 46);
   for (const DiffRow& row : rows) {
     BOOST_TEST(row.max_abs > 0);

@@ -81,7 +81,8 @@ void check_nothing_lost(const fs::path& dir, const std::string& what) {
 long calls_of_a_save() {
   const Scratch scratch;
   save_whole(scratch, 1);
-  mtrain::test::arm_fault({FaultPlan::Action::kNone, -1, 0, static_cast<const fs::path&>(scratch).string()});
+  mtrain::test::arm_fault(
+      {FaultPlan::Action::kNone, -1, 0, static_cast<const fs::path&>(scratch).string()});
   save_whole(scratch, 2);
   return mtrain::test::disarm_fault();
 }

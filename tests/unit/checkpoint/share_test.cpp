@@ -68,7 +68,8 @@ BOOST_AUTO_TEST_CASE(replicas_share_the_work) {
 }
 
 BOOST_AUTO_TEST_CASE(what_one_rank_holds_stays_whole) {
-  const Held held = {{all_of("a", {100, 4})}, {all_of("b", {10, 4}), all_of("n", {40})},
+  const Held held = {{all_of("a", {100, 4})},
+                     {all_of("b", {10, 4}), all_of("n", {40})},
                      {all_of("n", {40})}};
   check_once(held);
   const auto parts = share_out(held);
@@ -97,8 +98,8 @@ BOOST_AUTO_TEST_CASE(any_boxes_and_holders) {
 }
 
 BOOST_AUTO_TEST_CASE(boxes_travel_as_text) {
-  const std::vector<Box> boxes = {all_of("a", {3, 4}), {"b", {9}, {2}, {5}},
-                                  all_of("scale", {})};
+  const std::vector<Box> boxes = {
+      all_of("a", {3, 4}), {"b", {9}, {2}, {5}}, all_of("scale", {})};
   BOOST_TEST((boxes_of_text(boxes_text(boxes)) == boxes));
 }
 

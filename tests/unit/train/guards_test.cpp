@@ -34,8 +34,12 @@ void fill(parallel::ParamBuffer& buffer) {
   for (const auto& [name, shape] :
        {std::pair<std::string, parallel::Shape>{"first", {3, 2}}, {"second", {4}}}) {
     const parallel::Box box{name, shape, parallel::Shape(shape.size(), 0), shape};
-    buffer.add({name, shape, {{0, box}}, parallel::Init::kOnes,
-                parallel::TensorRole::kReplicated, false},
+    buffer.add({name,
+                shape,
+                {{0, box}},
+                parallel::Init::kOnes,
+                parallel::TensorRole::kReplicated,
+                false},
                0);
   }
   buffer.allocate({at::kFloat, at::kCPU, 1000, 1});
@@ -71,9 +75,9 @@ BOOST_AUTO_TEST_CASE(skip_goes_on_until_several_in_a_row) {
   BOOST_TEST(guard.skipped() == 20);
   BOOST_TEST(!guard.accepts(31, kNan, 1, ""));
   BOOST_TEST(!guard.accepts(32, kNan, 1, ""));
-  BOOST_CHECK_EXCEPTION(
-      guard.accepts(33, kNan, 1, ""), Error,
-      [](const Error& error) { return names(error, "3. such step in a row"); });
+  BOOST_CHECK_EXCEPTION(guard.accepts(33, kNan, 1, ""), Error, [](const Error& error) {
+    return names(error, "3. such step in a row");
+  });
   log::set_level(log::Level::kInfo);
 }
 
