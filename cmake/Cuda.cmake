@@ -2,6 +2,8 @@
 # that the program and LibTorch share one of each.
 enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
+# CMake 3.25 does not know yet that nvcc takes it.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3 --expt-relaxed-constexpr -lineinfo")
 set(CMAKE_CUDA_RUNTIME_LIBRARY None)
 add_compile_definitions(MTRAIN_CUDA)

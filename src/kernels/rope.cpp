@@ -4,7 +4,6 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
 
 #include "device.hpp"
@@ -33,11 +32,12 @@ int64_t check_fused(const at::Tensor& qkv, const at::Tensor& q_weight_D,
 
 RopeTable rope_table(const at::Tensor& positions_T, int64_t head_dim, double theta) {
   MT_CHECK(head_dim % 2 == 0, "rope_table: head of ", head_dim, " has no halves");
+  require(positions_T, at::kLong, {-1}, "rope_table: positions");
   const at::Tensor exponents = at::arange(0, head_dim, 2, at::kFloat) / head_dim;
   const at::Tensor inverse = at::pow(theta, exponents).reciprocal();
-  const at::Tensor angles =
-      at::outer(positions_T.to(at::kFloat), inverse.to(positions_T.device()));
-  return {angles.cos(), angles.sin()};
+  RopeTable table;
+  MT_LOOPS(positions_T, rope_table)(positions_T, inverse, table);
+  return table;
 }
 
 QkNormRope qk_norm_rope_forward(const at::Tensor& qkv, const at::Tensor& q_weight_D,

@@ -1,4 +1,5 @@
-// Times every operator of `kernels` on the CPU: bytes per second beside a copy measured
+// Times every operator of `kernels` on the CPU (with --device cuda: on the GPU, see
+// kernels_bench_cuda.cpp): bytes per second beside a copy measured
 // in the same run, or floating-point operations per second, and the kernels of one small
 // step.
 #include <ATen/ATen.h>
@@ -12,6 +13,7 @@
 #include <ctime>
 #include <string>
 
+#include "kernels_bench_cuda.hpp"
 #include "mtrain/kernels/activation.hpp"
 #include "mtrain/kernels/attention.hpp"
 #include "mtrain/kernels/cross_entropy.hpp"
@@ -200,7 +202,17 @@ double bench_attention(const Documents& documents, const QkvShape& s,
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+#ifdef MTRAIN_CUDA
+  if (argc == 3 && std::string(argv[1]) == "--device" && std::string(argv[2]) == "cuda") {
+    bench_on_gpu();
+    return 0;
+  }
+#endif
+  if (argc > 1) {
+    std::fprintf(stderr, "usage: %s [--device cuda]\n", argv[0]);
+    return 2;
+  }
   // Keep freed memory: what is timed are the loops, not the kernel handing out fresh
   // pages.
   mallopt(M_MMAP_MAX, 0);

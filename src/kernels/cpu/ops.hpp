@@ -8,6 +8,7 @@
 #include "mtrain/kernels/attention.hpp"
 #include "mtrain/kernels/cross_entropy.hpp"
 #include "mtrain/kernels/optimizer.hpp"
+#include "mtrain/kernels/random.hpp"
 #include "mtrain/kernels/rope.hpp"
 
 namespace mtrain::kernels::cpu {
@@ -22,6 +23,8 @@ void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
                        const Tensor& rstd, const Tensor& dresidual, Tensor& dx,
                        Tensor& dweight);
 
+/// `inverse` [D/2] fp32 on the CPU: theta^(-2i/D).
+void rope_table(const Tensor& positions, const Tensor& inverse, RopeTable& out);
 void qk_norm_rope_forward(const Tensor& qkv, const Tensor& q_weight,
                           const Tensor& k_weight, const RopeTable& table,
                           const QkvShape& shape, double eps, QkNormRope& out);
@@ -60,5 +63,8 @@ void adamw_scalars(const AdamW& options, const Tensor& totals, Tensor& updates,
 void adamw_update(const Tensor& scalars, AdamWState& state, const Tensor& grads,
                   Tensor& weights, const SegmentTable& segments);
 void sum_of_squares(const Tensor& grads, const SegmentTable& segments, Tensor& sum);
+
+void normal_fill_(Tensor& out, uint64_t seed, std::string_view name, const NormalBox& box,
+                  double stddev);
 
 }  // namespace mtrain::kernels::cpu

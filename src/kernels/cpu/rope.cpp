@@ -1,6 +1,10 @@
 // Owns the CPU loops of the q/k norm fused with rotary embedding. Called by
 // kernels/rope.cpp. Legend: T tokens, D head dim; a head's halves are a = [0, D/2) and b
 // = [D/2, D).
+#include <ATen/ops/cos.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/sin.h>
+
 #include <type_traits>
 
 #include "loops.hpp"
@@ -130,6 +134,11 @@ MT_SIMD void backward_rows(Half half, int64_t begin, int64_t end, QkvShape shape
 }
 
 }  // namespace
+
+void rope_table(const Tensor& positions, const Tensor& inverse, RopeTable& out) {
+  const Tensor angles = at::outer(positions.to(at::kFloat), inverse);
+  out = {angles.cos(), angles.sin()};
+}
 
 void qk_norm_rope_forward(const Tensor& qkv, const Tensor& q_weight,
                           const Tensor& k_weight, const RopeTable& table,

@@ -9,6 +9,7 @@ namespace mtrain::kernels::cuda {
 decltype(cpu::rms_norm_forward) rms_norm_forward;
 decltype(cpu::rms_norm_apply) rms_norm_apply;
 decltype(cpu::rms_norm_backward) rms_norm_backward;
+decltype(cpu::rope_table) rope_table;
 decltype(cpu::qk_norm_rope_forward) qk_norm_rope_forward;
 decltype(cpu::qk_norm_rope_backward) qk_norm_rope_backward;
 decltype(cpu::attention_forward) attention_forward;
@@ -23,5 +24,6 @@ decltype(cpu::embedding_backward) embedding_backward;
 decltype(cpu::adamw_scalars) adamw_scalars;
 decltype(cpu::adamw_update) adamw_update;
 decltype(cpu::sum_of_squares) sum_of_squares;
+decltype(cpu::normal_fill_) normal_fill_;
 
 }  // namespace mtrain::kernels::cuda

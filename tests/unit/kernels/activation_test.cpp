@@ -41,16 +41,17 @@ BOOST_AUTO_TEST_CASE(matches_autograd) {
 
 BOOST_AUTO_TEST_CASE(extreme_gates) {
   const at::Tensor x =
-      at::tensor({-200.0f, -90.0f, 0.0f, 90.0f, 200.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f})
+      at::tensor({-200.0f, -90.0f, 0.0f, 90.0f, 200.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f},
+                 on_device())
           .view({1, 10});
   const at::Tensor y = swiglu_forward(x);
   check_close(y, oracle(x.to(at::kDouble)), 4, 0, "y");
-  const at::Tensor dx = swiglu_backward(at::ones({1, 5}), x);
+  const at::Tensor dx = swiglu_backward(at::ones({1, 5}, on_device()), x);
   BOOST_TEST(dx.isfinite().all().item<bool>());
 }
 
 BOOST_AUTO_TEST_CASE(nan_stays) {
-  at::Tensor x = at::ones({1, 64});
+  at::Tensor x = at::ones({1, 64}, on_device());
   x[0][5] = NAN;
   const at::Tensor y = swiglu_forward(x);
   BOOST_TEST(y.isnan().sum().item<int64_t>() == 1);

@@ -28,7 +28,8 @@ Combined combine(const std::vector<RowStatistics>& parts) {
 /// which must reach nothing.
 at::Tensor padded_columns(const at::Tensor& logits, int64_t begin, int64_t valid,
                           int64_t width) {
-  at::Tensor out = at::full({logits.size(0), width}, NAN).to(logits.scalar_type());
+  at::Tensor out =
+      at::full({logits.size(0), width}, NAN, on_device()).to(logits.scalar_type());
   if (valid > 0) out.narrow(1, 0, valid).copy_(logits.narrow(1, begin, valid));
   return out;
 }
@@ -37,10 +38,11 @@ void check_slices(int64_t tokens, int64_t vocab, int64_t width, at::ScalarType d
   BOOST_TEST_CONTEXT("T=" << tokens << " V=" << vocab << " width=" << width << " "
                           << dtype) {
     const at::Tensor logits = random({tokens, vocab}, dtype) * 3;
-    at::Tensor targets = at::randint(0, vocab, {tokens}, at::kLong);
+    at::Tensor targets = at::randint(0, vocab, {tokens}, on_device(at::kLong));
     if (tokens > 2) targets[2] = -100;
     const at::Tensor weight =
-        at::where(targets.ge(0), at::rand({tokens}) + 0.5, at::zeros({tokens}));
+        at::where(targets.ge(0), at::rand({tokens}, on_device()) + 0.5,
+                  at::zeros({tokens}, on_device()));
     const at::Tensor logits64 = leaf(logits);
     const at::Tensor lse64 = logits64.logsumexp(1);
     const at::Tensor picked =
@@ -75,10 +77,11 @@ void check_slices(int64_t tokens, int64_t vocab, int64_t width, at::ScalarType d
 /// Both passes in one, on a rank with the whole vocabulary and some padding.
 void check_one_pass(int64_t tokens, int64_t vocab, int64_t width, at::ScalarType dtype) {
   at::Tensor logits = padded_columns(random({tokens, vocab}, dtype), 0, vocab, width);
-  at::Tensor targets = at::randint(0, vocab, {tokens}, at::kLong);
+  at::Tensor targets = at::randint(0, vocab, {tokens}, on_device(at::kLong));
   if (tokens > 2) targets[2] = -100;
   const at::Tensor weight =
-      at::where(targets.ge(0), at::rand({tokens}) + 0.5, at::zeros({tokens}));
+      at::where(targets.ge(0), at::rand({tokens}, on_device()) + 0.5,
+                at::zeros({tokens}, on_device()));
   at::Tensor expected = logits.clone();
   const RowStatistics rows = cross_entropy_statistics(logits, targets, {0, vocab});
   const at::Tensor lse = rows.max_T + rows.sum_T.log();
@@ -115,17 +118,17 @@ BOOST_AUTO_TEST_CASE(matches_autograd) {
 }
 
 BOOST_AUTO_TEST_CASE(no_tokens) {
-  at::Tensor logits = at::empty({0, 9});
-  const at::Tensor targets = at::empty({0}, at::kLong);
+  at::Tensor logits = at::empty({0, 9}, on_device());
+  const at::Tensor targets = at::empty({0}, on_device(at::kLong));
   const RowStatistics out = cross_entropy_statistics(logits, targets, {0, 9});
   cross_entropy_backward_(logits, out.max_T, targets, out.sum_T, {0, 9});
   BOOST_TEST(out.max_T.numel() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(empty_slice_and_minus_infinity) {
-  at::Tensor logits = at::full({2, 40}, -INFINITY);
+  at::Tensor logits = at::full({2, 40}, -INFINITY, on_device());
   logits[0][7] = 2.0f;
-  const at::Tensor targets = at::tensor({7, 7}, at::kLong);
+  const at::Tensor targets = at::tensor({7, 7}, on_device(at::kLong));
   const RowStatistics none = cross_entropy_statistics(logits, targets, {100, 0});
   BOOST_TEST(none.max_T[0].item<float>() == -INFINITY);
   BOOST_TEST(none.sum_T[0].item<float>() == 0.0f);
@@ -134,32 +137,34 @@ BOOST_AUTO_TEST_CASE(empty_slice_and_minus_infinity) {
   BOOST_TEST(some.max_T[0].item<float>() == 2.0f);
   BOOST_TEST(some.sum_T[0].item<float>() == 1.0f);
   BOOST_TEST(some.sum_T[1].item<float>() == 0.0f);
-  cross_entropy_backward_(logits, at::full({2}, 2.0f), targets, at::tensor({1.0f, 0.0f}),
-                          {0, 40});
+  cross_entropy_backward_(logits, at::full({2}, 2.0f, on_device()), targets,
+                          at::tensor({1.0f, 0.0f}, on_device()), {0, 40});
   BOOST_TEST(logits.ne(0).sum().item<int64_t>() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(rows_of_weight_zero_become_zeros) {
-  at::Tensor logits = at::full({2, 40}, NAN);
-  cross_entropy_backward_(logits, at::zeros({2}), at::tensor({3, -100}, at::kLong),
-                          at::zeros({2}), {0, 40});
+  at::Tensor logits = at::full({2, 40}, NAN, on_device());
+  cross_entropy_backward_(logits, at::zeros({2}, on_device()),
+                          at::tensor({3, -100}, on_device(at::kLong)),
+                          at::zeros({2}, on_device()), {0, 40});
   BOOST_TEST(logits.ne(0).sum().item<int64_t>() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(nan_reaches_the_statistics) {
-  at::Tensor logits = at::zeros({1, 40});
+  at::Tensor logits = at::zeros({1, 40}, on_device());
   logits[0][33] = NAN;
   const RowStatistics out =
-      cross_entropy_statistics(logits, at::zeros({1}, at::kLong), {0, 40});
+      cross_entropy_statistics(logits, at::zeros({1}, on_device(at::kLong)), {0, 40});
   BOOST_TEST(std::isnan(out.sum_T[0].item<float>()));
 }
 
 BOOST_AUTO_TEST_CASE(large_logits_do_not_overflow) {
-  const at::Tensor logits = at::tensor({1e4f, -1e4f, 9.999e3f}).view({1, 3});
+  const at::Tensor logits = at::tensor({1e4f, -1e4f, 9.999e3f}, on_device()).view({1, 3});
   const RowStatistics out =
-      cross_entropy_statistics(logits, at::zeros({1}, at::kLong), {0, 3});
+      cross_entropy_statistics(logits, at::zeros({1}, on_device(at::kLong)), {0, 3});
   BOOST_TEST(out.max_T[0].item<float>() == 1e4f);
-  check_close(out.sum_T, at::full({1}, 1.0 + std::exp(-1.0), at::kDouble), 4, 0, "sum");
+  check_close(out.sum_T, at::full({1}, 1.0 + std::exp(-1.0), on_device(at::kDouble)), 4,
+              0, "sum");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -19,13 +19,13 @@ void check_linear(int64_t tokens, int64_t in, int64_t out, at::ScalarType dtype)
     BOOST_TEST((y.scalar_type() == dtype));
     check_close(y, y64, 1, 4 + in, "y");
     check_close(linear_backward_input(dy, w), x64.grad(), 1, 4 + out, "dx");
-    at::Tensor grad = at::full({out, in}, 1.5f);
+    at::Tensor grad = at::full({out, in}, 1.5f, on_device());
     linear_backward_weight(grad, dy, x, Accumulate::kAdd);
     // fp32 whatever the inputs' dtype: no bf16 rounding is allowed here.
     check_close(grad, w64.grad() + 1.5, 0, 4 + tokens, "dw");
     linear_backward_weight(grad, dy, x, Accumulate::kOverwrite);
     check_close(grad, w64.grad(), 0, 4 + tokens, "dw over stale values");
-    at::Tensor kept = at::full({tokens, out}, NAN).to(dtype);
+    at::Tensor kept = at::full({tokens, out}, NAN, on_device()).to(dtype);
     const void* storage = kept.data_ptr();
     linear_forward_out(kept, x, w);
     BOOST_TEST(kept.data_ptr() == storage);
@@ -53,13 +53,14 @@ BOOST_AUTO_TEST_CASE(matches_fp64) {
 
 BOOST_AUTO_TEST_CASE(no_tokens) {
   for (at::ScalarType dtype : kDtypes) {
-    const at::Tensor x = at::empty({0, 8}, dtype), w = at::ones({5, 8}, dtype);
+    const at::Tensor x = at::empty({0, 8}, on_device(dtype)),
+                     w = at::ones({5, 8}, on_device(dtype));
     const at::Tensor y = linear_forward(x, w);
     BOOST_TEST((y.sizes() == at::IntArrayRef{0, 5}));
     BOOST_TEST((linear_backward_input(y, w).sizes() == at::IntArrayRef{0, 8}));
-    at::Tensor grad = at::ones({5, 8});
+    at::Tensor grad = at::ones({5, 8}, on_device());
     linear_backward_weight(grad, y, x, Accumulate::kAdd);
-    BOOST_TEST(at::equal(grad, at::ones({5, 8})));
+    BOOST_TEST(at::equal(grad, at::ones({5, 8}, on_device())));
   }
 }
 
@@ -73,22 +74,22 @@ BOOST_AUTO_TEST_CASE(views_are_read_by_their_strides) {
   check_close(linear_forward(turned, w),
               at::mm(turned.to(at::kDouble), w.to(at::kDouble).t()), 1, 44,
               "y of a transposed x");
-  at::Tensor rows = at::zeros({90, 20});
+  at::Tensor rows = at::zeros({90, 20}, on_device());
   at::Tensor middle = rows.narrow(0, 10, 50);
   linear_forward_out(middle, x, w);
   check_close(rows.narrow(0, 10, 50), at::mm(x.to(at::kDouble), w.to(at::kDouble).t()), 1,
               44, "rows of a buffer");
   BOOST_TEST(rows.narrow(0, 60, 30).abs().max().item<float>() == 0);
-  at::Tensor grad = at::zeros({30, 40});
+  at::Tensor grad = at::zeros({30, 40}, on_device());
   linear_backward_weight(grad, wide.narrow(1, 0, 30), x, Accumulate::kAdd);
   check_close(grad, at::mm(wide.narrow(1, 0, 30).to(at::kDouble).t(), x.to(at::kDouble)),
               0, 54, "dw");
 }
 
 BOOST_AUTO_TEST_CASE(nan_reaches_its_row_only) {
-  at::Tensor x = at::ones({40, 64});
+  at::Tensor x = at::ones({40, 64}, on_device());
   x[3][5] = NAN;
-  const at::Tensor y = linear_forward(x, at::ones({70, 64}));
+  const at::Tensor y = linear_forward(x, at::ones({70, 64}, on_device()));
   BOOST_TEST(y[3].isnan().all().item<bool>());
   BOOST_TEST(y.isnan().sum().item<int64_t>() == 70);
 }
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_results) {
   const at::Tensor x = random({700, 320}), w = random({250, 320}),
                    dy = random({700, 250});
   check_threads([&]() -> std::vector<at::Tensor> {
-    at::Tensor grad = at::zeros({250, 320});
+    at::Tensor grad = at::zeros({250, 320}, on_device());
     linear_backward_weight(grad, dy, x, Accumulate::kAdd);
     return {linear_forward(x, w), linear_backward_input(dy, w), grad};
   });

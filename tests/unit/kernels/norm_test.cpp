@@ -1,5 +1,4 @@
 // RMSNorm against autograd in fp64.
-#define BOOST_TEST_MODULE kernels
 #include "mtrain/kernels/norm.hpp"
 
 #include "mtrain/base/error.hpp"
@@ -33,7 +32,7 @@ void check_norm(int64_t tokens, int64_t hidden, at::ScalarType dtype) {
     check_close(out.rstd_T, (x64.square().mean(-1) + kEps).rsqrt(), 8, 0, "rstd");
     BOOST_TEST(at::equal(rms_norm_apply(x, weight, out.rstd_T), out.y_TH));
 
-    at::Tensor dweight = at::full({hidden}, 2.0f);
+    at::Tensor dweight = at::full({hidden}, 2.0f, on_device());
     const at::Tensor dx = rms_norm_backward(dy, x, weight, out.rstd_T, {}, dweight);
     const double depth = 8 + std::sqrt(static_cast<double>(tokens + hidden));
     check_close(dx, x64.grad(), 2, depth, "dx");
@@ -42,7 +41,7 @@ void check_norm(int64_t tokens, int64_t hidden, at::ScalarType dtype) {
     const double summand = dtype == at::kBFloat16 ? kRatio : 0;
     check_close(dweight - 2.0f, weight64.grad(), 4, depth + summand, "dweight");
 
-    at::Tensor again = at::zeros({hidden});
+    at::Tensor again = at::zeros({hidden}, on_device());
     const at::Tensor sum = rms_norm_backward(dy, x, weight, out.rstd_T, dresidual, again);
     check_close(sum, x64.grad() + dresidual.to(at::kDouble), 2, depth, "dx + dresidual");
   }
@@ -86,17 +85,18 @@ BOOST_AUTO_TEST_CASE(sum_is_rounded_before_it_is_normalised) {
 }
 
 BOOST_AUTO_TEST_CASE(no_tokens) {
-  at::Tensor dweight = at::ones({8});
-  const at::Tensor x = at::empty({0, 8}), weight = at::ones({8});
+  at::Tensor dweight = at::ones({8}, on_device());
+  const at::Tensor x = at::empty({0, 8}, on_device()),
+                   weight = at::ones({8}, on_device());
   const RmsNorm out = rms_norm_forward(x, weight, kEps);
   rms_norm_backward(x, x, weight, out.rstd_T, {}, dweight);
-  BOOST_TEST(at::equal(dweight, at::ones({8})));
+  BOOST_TEST(at::equal(dweight, at::ones({8}, on_device())));
 }
 
 BOOST_AUTO_TEST_CASE(nan_stays) {
-  at::Tensor x = at::ones({2, 40});
+  at::Tensor x = at::ones({2, 40}, on_device());
   x[1][3] = NAN;
-  const at::Tensor y = rms_norm_forward(x, at::ones({40}), kEps).y_TH;
+  const at::Tensor y = rms_norm_forward(x, at::ones({40}, on_device()), kEps).y_TH;
   BOOST_TEST(!y[0].isnan().any().item<bool>());
   BOOST_TEST(y[1].isnan().all().item<bool>());
 }
@@ -106,17 +106,18 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_results) {
   const at::Tensor x = random({1500, 96}), dy = random({1500, 96}), weight = random({96});
   check_threads([&]() -> std::vector<at::Tensor> {
     const RmsNorm out = rms_norm_forward(x, weight, kEps);
-    at::Tensor dweight = at::zeros({96});
+    at::Tensor dweight = at::zeros({96}, on_device());
     const at::Tensor dx = rms_norm_backward(dy, x, weight, out.rstd_T, {}, dweight);
     return {out.y_TH, dx, dweight};
   });
 }
 
 BOOST_AUTO_TEST_CASE(refuses_other_shapes_and_types) {
-  const at::Tensor x = at::ones({2, 8});
-  BOOST_CHECK_THROW(rms_norm_forward(x, at::ones({7}), kEps), Error);
-  BOOST_CHECK_THROW(rms_norm_forward(x.t(), at::ones({2}), kEps), Error);
-  BOOST_CHECK_THROW(rms_norm_forward(x.to(at::kDouble), at::ones({8}), kEps), Error);
+  const at::Tensor x = at::ones({2, 8}, on_device());
+  BOOST_CHECK_THROW(rms_norm_forward(x, at::ones({7}, on_device()), kEps), Error);
+  BOOST_CHECK_THROW(rms_norm_forward(x.t(), at::ones({2}, on_device()), kEps), Error);
+  BOOST_CHECK_THROW(rms_norm_forward(x.to(at::kDouble), at::ones({8}, on_device()), kEps),
+                    Error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,7 +12,7 @@ using namespace test;
 constexpr AdamW kOptions{1e-2, 0.9, 0.95, 1e-8, 0.1, 5.0};
 
 SegmentTable table(std::vector<Segment> segments) {
-  return SegmentTable(std::move(segments), at::kCPU);
+  return SegmentTable(std::move(segments), device());
 }
 
 /// The state's and the flat buffer's elements of a segment.
@@ -24,15 +24,15 @@ at::Tensor of_flat(const at::Tensor& x, const Segment& s) {
 }
 
 at::Tensor totals_of(double loss, double squares) {
-  return at::tensor({loss, squares}, at::kDouble);
+  return at::tensor({loss, squares}, on_device(at::kDouble));
 }
 
 /// Random weights (flat), with the state of a fresh optimizer.
 struct Problem {
   Problem(int64_t flat, int64_t owned, at::ScalarType dtype)
       : weights(random({flat}, dtype)),
-        state{{}, at::zeros({owned}), at::zeros({owned})},
-        updates(at::zeros({1}, at::kLong)) {
+        state{{}, at::zeros({owned}, on_device()), at::zeros({owned}, on_device())},
+        updates(at::zeros({1}, on_device(at::kLong))) {
     if (dtype != at::kFloat) state.master = random({owned});
   }
 
@@ -146,8 +146,10 @@ BOOST_AUTO_TEST_CASE(nothing_moves_where_loss_or_gradient_is_not_finite) {
 BOOST_AUTO_TEST_CASE(refuses_segments_that_do_not_fit) {
   BOOST_CHECK_THROW(table({{0, 0, 6, true}, {5, 6, 5, true}}), Error);
   Problem problem(10, 10, at::kFloat);
-  BOOST_CHECK_THROW(problem.update(at::ones({10}), table({{0, 0, 11, true}})), Error);
-  BOOST_CHECK_THROW(problem.update(at::ones({10}), table({{1, 0, 10, true}})), Error);
+  BOOST_CHECK_THROW(
+      problem.update(at::ones({10}, on_device()), table({{0, 0, 11, true}})), Error);
+  BOOST_CHECK_THROW(
+      problem.update(at::ones({10}, on_device()), table({{1, 0, 10, true}})), Error);
 }
 
 BOOST_AUTO_TEST_CASE(sum_of_squares_is_in_fp64) {

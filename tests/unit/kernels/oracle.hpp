@@ -14,9 +14,20 @@ namespace mtrain::kernels::test {
 
 inline const std::vector<at::ScalarType> kDtypes{at::kFloat, at::kBFloat16};
 
-/// Normal random values rounded to `dtype`.
+/// Where the operators under test work: the same cases are compiled once for each device.
+#ifndef MTRAIN_TEST_DEVICE
+#define MTRAIN_TEST_DEVICE "cpu"
+#endif
+inline at::Device device() {
+  return at::Device(MTRAIN_TEST_DEVICE);
+}
+inline at::TensorOptions on_device(at::ScalarType dtype = at::kFloat) {
+  return at::device(device()).dtype(dtype);
+}
+
+/// Normal random values rounded to `dtype`, the same on every device.
 inline at::Tensor random(at::IntArrayRef sizes, at::ScalarType dtype = at::kFloat) {
-  return at::randn(sizes).to(dtype);
+  return at::randn(sizes).to(dtype).to(device());
 }
 
 /// The same values in fp64, as a leaf whose .grad() the oracle's backward fills.
@@ -50,7 +61,8 @@ inline void check_close(const at::Tensor& got, const at::Tensor& want, double ro
   BOOST_TEST(error <= bound);  // fails for NaN too
 }
 
-/// Runs f with 1 and with 3 threads; all tensors it returns must be the same to the bit.
+/// Runs f with 1 and with 3 threads (on a GPU: twice); all tensors it returns must be the
+/// same to the bit.
 template <class F>
 void check_threads(const F& f) {
   const int before = at::get_num_threads();

@@ -28,7 +28,8 @@ void check_fused(int64_t tokens, const QkvShape& s, at::ScalarType dtype) {
   BOOST_TEST_CONTEXT("T=" << tokens << " N=" << s.query_heads << " K=" << s.kv_heads
                           << " D=" << s.head_dim << " " << dtype) {
     const int64_t n = s.query_heads, k = s.kv_heads, d = s.head_dim;
-    const RopeTable table = rope_table(at::arange(tokens) + 3, d, 10000.0);
+    const RopeTable table =
+        rope_table(at::arange(tokens, on_device(at::kLong)) + 3, d, 10000.0);
     const at::Tensor qkv = random({tokens, (n + 2 * k) * d}, dtype);
     const at::Tensor q_weight = random({d}, dtype), k_weight = random({d}, dtype);
     const at::Tensor dq = random({tokens, n, d}, dtype),
@@ -44,7 +45,8 @@ void check_fused(int64_t tokens, const QkvShape& s, at::ScalarType dtype) {
     const QkNormRope out = qk_norm_rope_forward(qkv, q_weight, k_weight, table, s, kEps);
     check_close(out.q_TND, q64, 4, 10, "q");
     check_close(out.k_TKD, k64, 4, 10, "k");
-    at::Tensor dqw = at::full({d}, 1.0f), dkw = at::full({d}, -1.0f);
+    at::Tensor dqw = at::full({d}, 1.0f, on_device()),
+               dkw = at::full({d}, -1.0f, on_device());
     at::Tensor dqkv = at::empty_like(qkv);
     dqkv.narrow(1, (n + k) * d, k * d).copy_(dv.flatten(1));
     qk_norm_rope_backward(dq, dk, qkv, q_weight, k_weight, out.rstd_TNK, table, s, dqkv,
@@ -62,7 +64,7 @@ void check_fused(int64_t tokens, const QkvShape& s, at::ScalarType dtype) {
 BOOST_AUTO_TEST_SUITE(rope)
 
 BOOST_AUTO_TEST_CASE(table_matches_its_formula) {
-  const at::Tensor positions = at::tensor({0, 1, 2, 511, 40000}, at::kLong);
+  const at::Tensor positions = at::tensor({0, 1, 2, 511, 40000}, on_device(at::kLong));
   const RopeTable table = rope_table(positions, 16, 1e6);
   for (int64_t t = 0; t < positions.numel(); ++t) {
     for (int64_t i = 0; i < 8; ++i) {
@@ -87,13 +89,13 @@ BOOST_AUTO_TEST_CASE(matches_autograd) {
 BOOST_AUTO_TEST_CASE(threads_do_not_change_results) {
   at::manual_seed(2);
   const QkvShape shape{4, 2, 32};
-  const RopeTable table = rope_table(at::arange(900), 32, 1e4);
+  const RopeTable table = rope_table(at::arange(900, on_device(at::kLong)), 32, 1e4);
   const at::Tensor qkv = random({900, 256}), weight = random({32}),
                    dq = random({900, 4, 32});
   const at::Tensor dk = random({900, 2, 32});
   check_threads([&]() -> std::vector<at::Tensor> {
     const QkNormRope out = qk_norm_rope_forward(qkv, weight, weight, table, shape, kEps);
-    at::Tensor dqw = at::zeros({32}), dkw = at::zeros({32});
+    at::Tensor dqw = at::zeros({32}, on_device()), dkw = at::zeros({32}, on_device());
     at::Tensor dqkv = at::zeros_like(qkv);
     qk_norm_rope_backward(dq, dk, qkv, weight, weight, out.rstd_TNK, table, shape, dqkv,
                           dqw, dkw);

@@ -1,0 +1,3 @@
+// Owns the main function of kernels_test.
+#define BOOST_TEST_MODULE kernels
+#include <boost/test/unit_test.hpp>
