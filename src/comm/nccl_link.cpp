@@ -103,8 +103,14 @@ NcclLink::~NcclLink() {
   }
 }
 
+/// NCCL frees its buffers whether or not operations still run, so these come first.
 bool NcclLink::finalized() {
-  return accepted(ncclCommFinalize(comm_)) && poll() == ncclSuccess;
+  try {
+    return poll_until(patience_, [&] { return stream_.query(); }) &&
+           accepted(ncclCommFinalize(comm_)) && poll() == ncclSuccess;
+  } catch (const std::exception&) {
+    return false;  // The device itself has failed.
+  }
 }
 
 void NcclLink::connect() {
