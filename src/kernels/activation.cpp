@@ -4,8 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 namespace {
@@ -17,24 +16,33 @@ void check_gate_up(const at::Tensor& gate_up) {
            " is not [gate | up]");
 }
 
+void check_backward(const at::Tensor& dy_TF, const at::Tensor& gate_up) {
+  check_gate_up(gate_up);
+  require(dy_TF, gate_up.scalar_type(), {gate_up.size(0), gate_up.size(1) / 2},
+          "swiglu: dy");
+}
+
 }  // namespace
 
 at::Tensor swiglu_forward(const at::Tensor& gate_up) {
   check_gate_up(gate_up);
-  require_cpu(gate_up, "swiglu_forward");
   at::Tensor y = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
-  cpu::swiglu_forward(gate_up, y);
+  MT_LOOPS(gate_up, swiglu_forward)(gate_up, y);
   return y;
 }
 
 at::Tensor swiglu_backward(const at::Tensor& dy_TF, const at::Tensor& gate_up) {
-  check_gate_up(gate_up);
-  require(dy_TF, gate_up.scalar_type(), {gate_up.size(0), gate_up.size(1) / 2},
-          "swiglu: dy");
-  require_cpu(gate_up, "swiglu_backward");
-  at::Tensor dgate_up = at::empty_like(gate_up);
-  cpu::swiglu_backward(dy_TF, gate_up, dgate_up);
+  check_backward(dy_TF, gate_up);
+  at::Tensor dgate_up = at::empty_like(gate_up), no_y;
+  MT_LOOPS(dy_TF, swiglu_backward)(dy_TF, gate_up, dgate_up, no_y);
   return dgate_up;
+}
+
+SwigluGrad swiglu_backward_recompute(const at::Tensor& dy_TF, const at::Tensor& gate_up) {
+  check_backward(dy_TF, gate_up);
+  SwigluGrad grad{at::empty_like(gate_up), at::empty_like(dy_TF)};
+  MT_LOOPS(dy_TF, swiglu_backward)(dy_TF, gate_up, grad.dgate_up, grad.y_TF);
+  return grad;
 }
 
 }  // namespace mtrain::kernels

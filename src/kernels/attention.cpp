@@ -7,8 +7,7 @@
 
 #include <algorithm>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 namespace {
@@ -49,33 +48,58 @@ int64_t Documents::longest() const {
   return longest;
 }
 
+std::string to_string(AttentionBackend backend) {
+  switch (backend) {
+    case AttentionBackend::kAuto:
+      return "auto";
+    case AttentionBackend::kCudnn:
+      return "cudnn";
+    case AttentionBackend::kFlash:
+      return "flash";
+    case AttentionBackend::kUnfused:
+      return "unfused";
+  }
+  return "unknown";
+}
+
+AttentionBackend attention_backend(AttentionBackend wanted, at::Device device,
+                                   at::ScalarType dtype, int64_t head_dim) {
+  if (device.is_cpu()) return AttentionBackend::kAuto;
+  const bool fused = dtype == at::kBFloat16 && head_dim % 8 == 0 && head_dim <= 128;
+  if (wanted == AttentionBackend::kAuto)
+    return fused ? AttentionBackend::kCudnn : AttentionBackend::kUnfused;
+  if (wanted == AttentionBackend::kUnfused || fused) return wanted;
+  throw UserError(
+      cat("attention_backend = ", to_string(wanted), " takes bfloat16 and a ",
+          "head_dim of 8, 16, ... 128, not ", c10::toString(dtype), " and ", head_dim),
+      "use attention_backend = auto or unfused");
+}
+
 Attention attention_forward(const at::Tensor& q_TND, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Documents& documents,
-                            double scale) {
+                            const AttentionOptions& options) {
   check(q_TND, k_TKD, v_TKD, documents);
-  require_cpu(q_TND, "attention_forward");
   Attention out{at::empty_like(q_TND), at::empty({q_TND.size(1), q_TND.size(0)},
                                                  q_TND.options().dtype(at::kFloat))};
-  cpu::attention_forward(q_TND, k_TKD, v_TKD, documents, scale, out);
+  MT_LOOPS(q_TND, attention_forward)(q_TND, k_TKD, v_TKD, documents, options, out);
   return out;
 }
 
-AttentionGrad attention_backward(const at::Tensor& do_TND, const at::Tensor& q_TND,
-                                 const at::Tensor& k_TKD, const at::Tensor& v_TKD,
-                                 const Attention& saved, const Documents& documents,
-                                 double scale) {
+void attention_backward(const at::Tensor& do_TND, const at::Tensor& q_TND,
+                        const at::Tensor& k_TKD, const at::Tensor& v_TKD,
+                        const Attention& saved, const Documents& documents,
+                        const AttentionOptions& options, AttentionGrad& grad) {
   check(q_TND, k_TKD, v_TKD, documents);
   const int64_t tokens = q_TND.size(0), heads = q_TND.size(1), dim = q_TND.size(2);
-  require(do_TND, q_TND.scalar_type(), {tokens, heads, dim}, "attention: do");
-  require(saved.o_TND, q_TND.scalar_type(), {tokens, heads, dim}, "attention: o");
+  const at::ScalarType dtype = q_TND.scalar_type();
+  require(do_TND, dtype, {tokens, heads, dim}, "attention: do");
+  require(saved.o_TND, dtype, {tokens, heads, dim}, "attention: o");
   require(saved.lse_NT, at::kFloat, {heads, tokens}, "attention: lse");
-  require_cpu(q_TND, "attention_backward");
-  const auto make = [&] {
-    return at::empty({tokens, k_TKD.size(1), dim}, k_TKD.options());
-  };
-  AttentionGrad grad{at::empty_like(q_TND), make(), make()};
-  cpu::attention_backward(do_TND, q_TND, k_TKD, v_TKD, saved, documents, scale, grad);
-  return grad;
+  require(grad.dq_TND, dtype, {tokens, heads, dim}, "attention: dq");
+  require(grad.dk_TKD, dtype, {tokens, k_TKD.size(1), dim}, "attention: dk");
+  check_keys(grad.dv_TKD, q_TND, "attention: dv");
+  MT_LOOPS(q_TND, attention_backward)
+  (do_TND, q_TND, k_TKD, v_TKD, saved, documents, options, grad);
 }
 
 }  // namespace mtrain::kernels

@@ -3,13 +3,6 @@
 
 namespace mtrain::kernels {
 
-void require_cpu(const at::Tensor& x, const char* op) {
-  if (x.is_cpu()) return;
-  throw Error(cat(op, ": the tensor is on ", x.device(),
-                  ", but this program was built without CUDA"),
-              "Build with CUDA, or run on the CPU.");
-}
-
 void require(const at::Tensor& x, at::ScalarType dtype,
              std::initializer_list<int64_t> sizes, const char* what) {
   MT_CHECK(x.defined(), what, " is undefined");

@@ -9,9 +9,6 @@
 
 namespace mtrain::kernels {
 
-/// Throws Error where x lives on a CUDA device: this build has loops for the CPU only.
-void require_cpu(const at::Tensor& x, const char* op);
-
 /// Checks that x is defined, contiguous, of this dtype and of these sizes (-1: any).
 void require(const at::Tensor& x, at::ScalarType dtype,
              std::initializer_list<int64_t> sizes, const char* what);

@@ -3,9 +3,9 @@
 #include "mtrain/kernels/cross_entropy.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 namespace {
@@ -26,12 +26,11 @@ RowStatistics cross_entropy_statistics(const at::Tensor& logits_TV,
                                        const at::Tensor& targets_T,
                                        const VocabSlice& slice) {
   check_logits(logits_TV, targets_T, slice);
-  require_cpu(logits_TV, "cross_entropy_statistics");
   const auto make = [&] {
     return at::empty({logits_TV.size(0)}, logits_TV.options().dtype(at::kFloat));
   };
   RowStatistics out{make(), make(), make()};
-  cpu::cross_entropy_statistics(logits_TV, targets_T, slice, out);
+  MT_LOOPS(logits_TV, cross_entropy_statistics)(logits_TV, targets_T, slice, out);
   return out;
 }
 
@@ -41,8 +40,18 @@ void cross_entropy_backward_(at::Tensor& logits_TV, const at::Tensor& lse_T,
   check_logits(logits_TV, targets_T, slice);
   require(lse_T, at::kFloat, {logits_TV.size(0)}, "cross_entropy: lse");
   require(weight_T, at::kFloat, {logits_TV.size(0)}, "cross_entropy: weight");
-  require_cpu(logits_TV, "cross_entropy_backward_");
-  cpu::cross_entropy_backward_(logits_TV, lse_T, targets_T, weight_T, slice);
+  MT_LOOPS(logits_TV, cross_entropy_backward_)
+  (logits_TV, lse_T, targets_T, weight_T, slice);
+}
+
+at::Tensor cross_entropy_(at::Tensor& logits_TV, const at::Tensor& targets_T,
+                          const at::Tensor& weight_T, const VocabSlice& slice) {
+  check_logits(logits_TV, targets_T, slice);
+  MT_CHECK(slice.begin == 0, "cross_entropy: the slice begins at ", slice.begin);
+  require(weight_T, at::kFloat, {logits_TV.size(0)}, "cross_entropy: weight");
+  at::Tensor loss = at::empty_like(weight_T);
+  MT_LOOPS(logits_TV, cross_entropy_)(logits_TV, targets_T, weight_T, slice, loss);
+  return loss;
 }
 
 }  // namespace mtrain::kernels

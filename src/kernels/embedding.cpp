@@ -3,8 +3,7 @@
 
 #include <ATen/ops/empty.h>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 
@@ -13,9 +12,8 @@ at::Tensor embedding_forward(const at::Tensor& table_VH, const at::Tensor& ids_T
   require(table_VH, require_activation(table_VH, "embedding: table"), {-1, -1},
           "embedding: table");
   require(ids_T, at::kLong, {-1}, "embedding: ids");
-  require_cpu(table_VH, "embedding_forward");
   at::Tensor out = at::empty({ids_T.size(0), table_VH.size(1)}, table_VH.options());
-  cpu::embedding_forward(table_VH, ids_T, begin, out);
+  MT_LOOPS(table_VH, embedding_forward)(table_VH, ids_T, begin, out);
   return out;
 }
 
@@ -25,8 +23,7 @@ void embedding_backward(at::Tensor& grad_VH, const at::Tensor& dy_TH,
   require(ids_T, at::kLong, {-1}, "embedding: ids");
   require(dy_TH, require_activation(dy_TH, "embedding: dy"),
           {ids_T.size(0), grad_VH.size(1)}, "embedding: dy");
-  require_cpu(grad_VH, "embedding_backward");
-  cpu::embedding_backward(grad_VH, dy_TH, ids_T, begin);
+  MT_LOOPS(grad_VH, embedding_backward)(grad_VH, dy_TH, ids_T, begin);
 }
 
 }  // namespace mtrain::kernels

@@ -2,6 +2,7 @@
 // for the rest. Called by nn.
 #include "mtrain/kernels/linear.hpp"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
@@ -29,9 +30,10 @@ cpu::Strided<T> transposed(const at::Tensor& x) {
 }
 
 template <class T>
-void accumulate(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x) {
+void weight_product(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x,
+                    bool add) {
   cpu::matmul(grad.size(0), grad.size(1), x.size(0), transposed<T>(dy), plain<T>(x),
-              grad.mutable_data_ptr<float>(), grad.stride(0), true);
+              grad.mutable_data_ptr<float>(), grad.stride(0), add);
 }
 
 }  // namespace
@@ -55,29 +57,40 @@ void linear_forward_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& we
 }
 
 at::Tensor linear_backward_input(const at::Tensor& dy, const at::Tensor& weight) {
-  MT_CHECK(dy.size(1) == weight.size(0), "linear: dx = ", dy.sizes(), " * ",
-           weight.sizes());
-  if (!suits(dy, at::kFloat) || !suits(weight, at::kFloat)) return at::mm(dy, weight);
   at::Tensor dx = at::empty({dy.size(0), weight.size(1)}, dy.options());
-  cpu::matmul(dx.size(0), dx.size(1), dy.size(1), plain<float>(dy), plain<float>(weight),
-              dx.mutable_data_ptr<float>(), dx.stride(0), false);
+  linear_backward_input_out(dx, dy, weight);
   return dx;
 }
 
+void linear_backward_input_out(at::Tensor& dx, const at::Tensor& dy,
+                               const at::Tensor& weight) {
+  MT_CHECK(dx.size(0) == dy.size(0) && dx.size(1) == weight.size(1) &&
+               dy.size(1) == weight.size(0),
+           "linear: ", dx.sizes(), " = ", dy.sizes(), " * ", weight.sizes());
+  if (suits(dy, at::kFloat) && suits(weight, at::kFloat) && suits(dx, at::kFloat))
+    cpu::matmul(dx.size(0), dx.size(1), dy.size(1), plain<float>(dy),
+                plain<float>(weight), dx.mutable_data_ptr<float>(), dx.stride(0), false);
+  else
+    at::mm_out(dx, dy, weight);
+}
+
 void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
-                            const at::Tensor& x) {
+                            const at::Tensor& x, Accumulate accumulate) {
   MT_CHECK(grad_fp32.scalar_type() == at::kFloat, "linear: gradient is ",
            grad_fp32.scalar_type());
   MT_CHECK(dy.size(0) == x.size(0) && grad_fp32.size(0) == dy.size(1) &&
                grad_fp32.size(1) == x.size(1),
            "linear: ", grad_fp32.sizes(), " += ", dy.sizes(), "^T * ", x.sizes());
-  const bool rows = suits(grad_fp32, at::kFloat);
+  const bool add = accumulate == Accumulate::kAdd, rows = suits(grad_fp32, at::kFloat);
   if (rows && suits(dy, at::kFloat) && suits(x, at::kFloat))
-    accumulate<float>(grad_fp32, dy, x);
+    weight_product<float>(grad_fp32, dy, x, add);
   else if (rows && suits(dy, at::kBFloat16) && suits(x, at::kBFloat16))
-    accumulate<BFloat16>(grad_fp32, dy, x);
+    weight_product<BFloat16>(grad_fp32, dy, x, add);
+  else if (grad_fp32.is_cuda() && dy.scalar_type() == at::kBFloat16)
+    at::addmm_out(grad_fp32, grad_fp32, dy.t(), x, at::kFloat, add ? 1 : 0, 1);
   else
-    grad_fp32.addmm_(dy.to(at::kFloat).t(), x.to(at::kFloat));
+    at::addmm_out(grad_fp32, grad_fp32, dy.to(at::kFloat).t(), x.to(at::kFloat),
+                  add ? 1 : 0, 1);
 }
 
 }  // namespace mtrain::kernels

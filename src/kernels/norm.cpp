@@ -4,8 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 namespace {
@@ -24,10 +23,9 @@ void check_rows(const at::Tensor& x_TH, const at::Tensor& weight_H) {
 
 RmsNorm rms_norm_forward(const at::Tensor& x_TH, const at::Tensor& weight_H, double eps) {
   check_rows(x_TH, weight_H);
-  require_cpu(x_TH, "rms_norm_forward");
   RmsNorm out{at::empty_like(x_TH), empty_rstd(x_TH)};
   at::Tensor no_sum;
-  cpu::rms_norm_forward(x_TH, {}, weight_H, eps, no_sum, out.y_TH, out.rstd_T);
+  MT_LOOPS(x_TH, rms_norm_forward)(x_TH, {}, weight_H, eps, no_sum, out.y_TH, out.rstd_T);
   return out;
 }
 
@@ -36,11 +34,10 @@ AddRmsNorm add_rms_norm_forward(const at::Tensor& residual_TH, const at::Tensor&
   check_rows(residual_TH, weight_H);
   require(delta_TH, residual_TH.scalar_type(), {residual_TH.size(0), residual_TH.size(1)},
           "add_rms_norm: delta");
-  require_cpu(residual_TH, "add_rms_norm_forward");
   AddRmsNorm out{at::empty_like(residual_TH), at::empty_like(residual_TH),
                  empty_rstd(residual_TH)};
-  cpu::rms_norm_forward(residual_TH, delta_TH, weight_H, eps, out.sum_TH, out.y_TH,
-                        out.rstd_T);
+  MT_LOOPS(residual_TH, rms_norm_forward)
+  (residual_TH, delta_TH, weight_H, eps, out.sum_TH, out.y_TH, out.rstd_T);
   return out;
 }
 
@@ -48,9 +45,8 @@ at::Tensor rms_norm_apply(const at::Tensor& x_TH, const at::Tensor& weight_H,
                           const at::Tensor& rstd_T) {
   check_rows(x_TH, weight_H);
   require(rstd_T, at::kFloat, {x_TH.size(0)}, "rms_norm: rstd");
-  require_cpu(x_TH, "rms_norm_apply");
   at::Tensor y = at::empty_like(x_TH);
-  cpu::rms_norm_apply(x_TH, weight_H, rstd_T, y);
+  MT_LOOPS(x_TH, rms_norm_apply)(x_TH, weight_H, rstd_T, y);
   return y;
 }
 
@@ -64,9 +60,9 @@ at::Tensor rms_norm_backward(const at::Tensor& dy_TH, const at::Tensor& x_TH,
   require(dweight_H, at::kFloat, {hidden}, "rms_norm: dweight");
   if (dresidual_TH.defined())
     require(dresidual_TH, x_TH.scalar_type(), {tokens, hidden}, "rms_norm: dresidual");
-  require_cpu(x_TH, "rms_norm_backward");
   at::Tensor dx = at::empty_like(x_TH);
-  cpu::rms_norm_backward(dy_TH, x_TH, weight_H, rstd_T, dresidual_TH, dx, dweight_H);
+  MT_LOOPS(dy_TH, rms_norm_backward)
+  (dy_TH, x_TH, weight_H, rstd_T, dresidual_TH, dx, dweight_H);
   return dx;
 }
 

@@ -4,12 +4,10 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
 
-#include "checks.hpp"
-#include "cpu/ops.hpp"
+#include "device.hpp"
 
 namespace mtrain::kernels {
 namespace {
@@ -46,35 +44,33 @@ QkNormRope qk_norm_rope_forward(const at::Tensor& qkv, const at::Tensor& q_weigh
                                 const at::Tensor& k_weight_D, const RopeTable& table,
                                 const QkvShape& shape, double eps) {
   const int64_t tokens = check_fused(qkv, q_weight_D, k_weight_D, table, shape);
-  require_cpu(qkv, "qk_norm_rope_forward");
   QkNormRope out{at::empty({tokens, shape.query_heads, shape.head_dim}, qkv.options()),
                  at::empty({tokens, shape.kv_heads, shape.head_dim}, qkv.options()),
                  at::empty({tokens, shape.query_heads + shape.kv_heads},
                            qkv.options().dtype(at::kFloat))};
-  cpu::qk_norm_rope_forward(qkv, q_weight_D, k_weight_D, table, shape, eps, out);
+  MT_LOOPS(qkv, qk_norm_rope_forward)
+  (qkv, q_weight_D, k_weight_D, table, shape, eps, out);
   return out;
 }
 
-at::Tensor qk_norm_rope_backward(const at::Tensor& dq_TND, const at::Tensor& dk_TKD,
-                                 const at::Tensor& dv_TKD, const at::Tensor& qkv,
-                                 const at::Tensor& q_weight_D,
-                                 const at::Tensor& k_weight_D, const at::Tensor& rstd_TNK,
-                                 const RopeTable& table, const QkvShape& shape,
-                                 at::Tensor& dq_weight_D, at::Tensor& dk_weight_D) {
+void qk_norm_rope_backward(const at::Tensor& dq_TND, const at::Tensor& dk_TKD,
+                           const at::Tensor& qkv, const at::Tensor& q_weight_D,
+                           const at::Tensor& k_weight_D, const at::Tensor& rstd_TNK,
+                           const RopeTable& table, const QkvShape& shape,
+                           at::Tensor& dqkv, at::Tensor& dq_weight_D,
+                           at::Tensor& dk_weight_D) {
   const int64_t tokens = check_fused(qkv, q_weight_D, k_weight_D, table, shape);
   const at::ScalarType dtype = qkv.scalar_type();
   require(dq_TND, dtype, {tokens, shape.query_heads, shape.head_dim}, "qk_norm_rope: dq");
   require(dk_TKD, dtype, {tokens, shape.kv_heads, shape.head_dim}, "qk_norm_rope: dk");
-  require(dv_TKD, dtype, {tokens, shape.kv_heads, shape.head_dim}, "qk_norm_rope: dv");
   require(rstd_TNK, at::kFloat, {tokens, shape.query_heads + shape.kv_heads},
           "qk_norm_rope: rstd");
+  require(dqkv, dtype, {tokens, qkv.size(1)}, "qk_norm_rope: dqkv");
   require(dq_weight_D, at::kFloat, {shape.head_dim}, "qk_norm_rope: dq weight");
   require(dk_weight_D, at::kFloat, {shape.head_dim}, "qk_norm_rope: dk weight");
-  require_cpu(qkv, "qk_norm_rope_backward");
-  at::Tensor dqkv = at::empty_like(qkv);
-  cpu::qk_norm_rope_backward(dq_TND, dk_TKD, dv_TKD, qkv, q_weight_D, k_weight_D,
-                             rstd_TNK, table, shape, dqkv, dq_weight_D, dk_weight_D);
-  return dqkv;
+  MT_LOOPS(qkv, qk_norm_rope_backward)
+  (dq_TND, dk_TKD, qkv, q_weight_D, k_weight_D, rstd_TNK, table, shape, dqkv, dq_weight_D,
+   dk_weight_D);
 }
 
 }  // namespace mtrain::kernels

@@ -8,13 +8,16 @@
 namespace mtrain::nn {
 
 Attention::Attention(const AttentionParams& params, const TensorRegion& region,
-                     const kernels::QkvShape& heads, double eps)
+                     const kernels::QkvShape& heads, double eps,
+                     kernels::AttentionOptions core)
     : params_(params),
       qkv_(params.qkv, region),
       out_(params.out, region),
       heads_(heads),
       eps_(eps),
-      scale_(1.0 / std::sqrt(static_cast<double>(heads.head_dim))) {}
+      core_(core) {
+  core_.scale = 1.0 / std::sqrt(static_cast<double>(heads.head_dim));
+}
 
 at::Tensor Attention::values(const at::Tensor& qkv) const {
   const int64_t begin = (heads_.query_heads + heads_.kv_heads) * heads_.head_dim;
@@ -27,7 +30,7 @@ void Attention::run_core(const MicroBatch& batch, Saved& saved) const {
   saved.rotated = kernels::qk_norm_rope_forward(
       saved.qkv, params_.q_norm.weight, params_.k_norm.weight, batch.rope, heads_, eps_);
   saved.core = kernels::attention_forward(saved.rotated.q_TND, saved.rotated.k_TKD,
-                                          values(saved.qkv), batch.documents, scale_);
+                                          values(saved.qkv), batch.documents, core_);
 }
 
 at::Tensor Attention::forward(const at::Tensor& x, const MicroBatch& batch,
@@ -46,14 +49,17 @@ at::Tensor Attention::backward(const at::Tensor& dy, const at::Tensor& x,
                                const MicroBatch& batch, Saved& saved) const {
   if (!saved.core.o_TND.defined()) run_core(batch, saved);
   const at::Tensor d_core = out_.backward(dy, saved.core.o_TND.flatten(1));
-  const auto grad = kernels::attention_backward(
-      d_core.view_as(saved.core.o_TND), saved.rotated.q_TND, saved.rotated.k_TKD,
-      values(saved.qkv), saved.core, batch.documents, scale_);
+  at::Tensor d_qkv = at::empty_like(saved.qkv);
+  kernels::AttentionGrad grad{at::empty_like(saved.rotated.q_TND),
+                              at::empty_like(saved.rotated.k_TKD), values(d_qkv)};
+  kernels::attention_backward(d_core.view_as(saved.core.o_TND), saved.rotated.q_TND,
+                              saved.rotated.k_TKD, values(saved.qkv), saved.core,
+                              batch.documents, core_, grad);
   saved.core = {};
-  const at::Tensor d_qkv = kernels::qk_norm_rope_backward(
-      grad.dq_TND, grad.dk_TKD, grad.dv_TKD, saved.qkv, params_.q_norm.weight,
-      params_.k_norm.weight, saved.rotated.rstd_TNK, batch.rope, heads_,
-      params_.q_norm.grad, params_.k_norm.grad);
+  kernels::qk_norm_rope_backward(grad.dq_TND, grad.dk_TKD, saved.qkv,
+                                 params_.q_norm.weight, params_.k_norm.weight,
+                                 saved.rotated.rstd_TNK, batch.rope, heads_, d_qkv,
+                                 params_.q_norm.grad, params_.k_norm.grad);
   saved = {};
   return qkv_.backward(d_qkv, x);
 }

@@ -5,6 +5,14 @@
 
 namespace mtrain::nn {
 
+void add_weight_gradient(parallel::Parameter& weight, const at::Tensor& dy,
+                         const at::Tensor& x) {
+  kernels::linear_backward_weight(
+      weight.grad, dy, x,
+      weight.grad_is_stale ? kernels::Accumulate::kOverwrite : kernels::Accumulate::kAdd);
+  weight.grad_is_stale = false;
+}
+
 at::Tensor ColumnLinear::forward(const at::Tensor& x) const {
   return kernels::linear_forward(region_.enter(x), weight_.weight);
 }
@@ -12,7 +20,7 @@ at::Tensor ColumnLinear::forward(const at::Tensor& x) const {
 at::Tensor ColumnLinear::backward(const at::Tensor& dy, const at::Tensor& x) const {
   auto gathered = region_.start_enter(x);
   auto summed = region_.start_leave(kernels::linear_backward_input(dy, weight_.weight));
-  kernels::linear_backward_weight(weight_.grad, dy, gathered.take());
+  add_weight_gradient(weight_, dy, gathered.take());
   return summed.take();
 }
 
@@ -21,9 +29,19 @@ at::Tensor RowLinear::forward(const at::Tensor& x) const {
 }
 
 at::Tensor RowLinear::backward(const at::Tensor& dy, const at::Tensor& x) const {
-  const at::Tensor whole = region_.enter(dy);
-  kernels::linear_backward_weight(weight_.grad, whole, x);
-  return kernels::linear_backward_input(whole, weight_.weight);
+  at::Tensor inside = dy;
+  at::Tensor dx = backward_input(inside);
+  backward_weight(inside, x);
+  return dx;
+}
+
+at::Tensor RowLinear::backward_input(at::Tensor& dy) const {
+  dy = region_.enter(dy);
+  return kernels::linear_backward_input(dy, weight_.weight);
+}
+
+void RowLinear::backward_weight(const at::Tensor& dy_inside, const at::Tensor& x) const {
+  add_weight_gradient(weight_, dy_inside, x);
 }
 
 }  // namespace mtrain::nn

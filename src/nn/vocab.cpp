@@ -8,6 +8,7 @@
 
 #include "mtrain/kernels/embedding.hpp"
 #include "mtrain/kernels/linear.hpp"
+#include "mtrain/nn/linear.hpp"
 
 namespace mtrain::nn {
 
@@ -16,24 +17,36 @@ at::Tensor Embedding::forward(const MicroBatch& batch) const {
 }
 
 void Embedding::backward(const at::Tensor& grad, const MicroBatch& batch) const {
-  kernels::embedding_backward(table_.grad, region_.enter(grad), batch.ids_T, begin_);
+  kernels::embedding_backward(table_.grad_to_add_to(), region_.enter(grad), batch.ids_T,
+                              begin_);
 }
 
-/// As many tokens as keep the logits chunk near 64 MiB, where the products still run at
-/// full speed: measured on CPU; at least 64 tokens for very large vocabularies.
+/// As many tokens as the products need to run at full speed (measured): 64 MiB of logits
+/// on a CPU, 2048 tokens of a vocabulary of 150,000 on a GPU; at least 64 tokens for very
+/// large vocabularies.
 int64_t LossHead::chunk_tokens() const {
-  constexpr int64_t kChunkElements = int64_t{16} << 20;
-  return std::max<int64_t>(64, kChunkElements / weight_.weight.size(0));
+  const int64_t elements = int64_t{weight_.weight.is_cuda() ? 320 : 16} << 20;
+  return std::max<int64_t>(64, elements / weight_.weight.size(0) / 64 * 64);
 }
 
 std::pair<at::Tensor, at::Tensor> LossHead::combine(kernels::RowStatistics s) const {
   comm::Communicator& group = region_.group();
-  if (group.size() == 1) return {s.max_T + s.sum_T.log(), s.target_T};
   const at::Tensor largest = s.max_T.clone();
   group.all_reduce(largest, comm::Reduce::kMax);
   const at::Tensor sums = at::stack({s.sum_T * (s.max_T - largest).exp(), s.target_T});
   group.all_reduce(sums, comm::Reduce::kSum);
   return {largest + sums[0].log(), sums[1]};
+}
+
+at::Tensor LossHead::loss_and_gradient(at::Tensor& logits, const at::Tensor& targets,
+                                       const at::Tensor& weights) const {
+  if (region_.group().size() == 1) {
+    return kernels::cross_entropy_(logits, targets, weights, slice_);
+  }
+  const auto [lse, target] =
+      combine(kernels::cross_entropy_statistics(logits, targets, slice_));
+  kernels::cross_entropy_backward_(logits, lse, targets, weights, slice_);
+  return (lse - target).masked_fill(targets.lt(0), 0.0);
 }
 
 LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
@@ -48,14 +61,12 @@ LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& bat
     const auto part = [&](const at::Tensor& t) { return t.narrow(0, begin, count); };
     at::Tensor logits = buffer.narrow(0, 0, count);
     kernels::linear_forward_out(logits, part(x), weight_.weight);
-    const at::Tensor targets = part(batch.targets_T);
-    const auto [lse, target] =
-        combine(kernels::cross_entropy_statistics(logits, targets, slice_));
-    part(token_loss).copy_((lse - target).masked_fill(targets.lt(0), 0.0));
+    part(token_loss)
+        .copy_(loss_and_gradient(logits, part(batch.targets_T), part(batch.weights_T)));
     if (!training) continue;
-    kernels::cross_entropy_backward_(logits, lse, targets, part(batch.weights_T), slice_);
-    part(dx).copy_(kernels::linear_backward_input(logits, weight_.weight));
-    kernels::linear_backward_weight(weight_.grad, logits, part(x));
+    at::Tensor dx_part = part(dx);
+    kernels::linear_backward_input_out(dx_part, logits, weight_.weight);
+    add_weight_gradient(weight_, logits, part(x));
   }
   return {token_loss, training ? region_.leave(dx) : at::Tensor()};
 }

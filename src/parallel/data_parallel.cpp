@@ -55,16 +55,17 @@ GradientSync::GradientSync(ParamBuffer& buffer, const comm::ProcessGroups& group
       pending_(buffer.buckets().size()) {}
 
 void GradientSync::begin_step() {
-  buffer_.zero_grads();
+  buffer_.forget_grads();
   for (size_t i = 0; i < missing_.size(); ++i) {
     missing_[i] = buffer_.buckets()[i].params.size();
     started_[i] = false;
   }
 }
 
-void GradientSync::ready(const Parameter& parameter) {
+void GradientSync::ready(Parameter& parameter) {
   const auto bucket = static_cast<size_t>(parameter.bucket);
   MT_CHECK(missing_[bucket] > 0, parameter.spec.name, " became ready twice");
+  parameter.grad_to_add_to();  // where nothing was added, zeros and not an earlier step
   --missing_[bucket];
   if (options_.overlap_grad_reduce && missing_[bucket] == 0) start_reduce(bucket);
 }

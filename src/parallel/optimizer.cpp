@@ -29,10 +29,32 @@ std::vector<Range> without_copies(const Parameter& p, int64_t begin, int64_t end
 
 }  // namespace
 
+double StepTotals::loss() const {
+  return values[0].item<double>();
+}
+
+double StepTotals::gradient_norm() const {
+  return std::sqrt(values[1].item<double>());
+}
+
 Optimizer::Optimizer(ParamBuffer& buffer, const comm::ProcessGroups& groups,
                      const DataParallelOptions& sharding, const AdamWOptions& options)
     : buffer_(buffer), groups_(groups), sharding_(sharding), options_(options) {
-  for (const Bucket& bucket : buffer.buckets()) shards_.push_back(make_shard(bucket));
+  Segments all, counted;
+  int64_t size = 0;
+  for (const Bucket& bucket : buffer.buckets()) {
+    const ShardRange owned = owned_range(bucket, groups_, sharding_);
+    shards_.push_back({owned.begin, owned.end, size});
+    add_segments(bucket, shards_.back(), all, counted);
+    size += owned.end - owned.begin;
+  }
+  const at::Tensor& grads = buffer.grads();
+  segments_.emplace(std::move(all), grads.device());
+  counted_.emplace(std::move(counted), grads.device());
+  const auto make = [&] { return at::zeros({size}, grads.options()); };
+  state_ = {buffer.dtype() == at::kFloat ? at::Tensor() : make(), make(), make()};
+  updates_ = at::zeros({1}, grads.options().dtype(at::kLong));
+  reset_master();
 }
 
 bool Optimizer::counts(const Parameter& parameter) const {
@@ -41,65 +63,71 @@ bool Optimizer::counts(const Parameter& parameter) const {
   return !parameter.spec.tied || groups_.embedding->rank() == 0;
 }
 
-Optimizer::Shard Optimizer::make_shard(const Bucket& bucket) const {
-  const ShardRange owned = owned_range(bucket, groups_, sharding_);
-  const int64_t at = owned.begin - bucket.begin, size = owned.end - owned.begin;
-  Shard shard{owned.begin, owned.end, {}, {}, {}, {}, {}, {}, {}};
-  shard.weight = buffer_.weights(bucket).narrow(0, at, size);
-  shard.grad = buffer_.grads(bucket).narrow(0, at, size);
-  shard.exp_avg = at::zeros_like(shard.grad);
-  shard.exp_avg_sq = at::zeros_like(shard.grad);
-  const bool fp32 = buffer_.dtype() == at::kFloat;
-  shard.master = fp32 ? shard.weight : shard.weight.to(at::kFloat);
-  const bool replica = !sharding_.sharded && groups_.data->rank() != 0;
+bool Optimizer::is_replica() const {
+  return !sharding_.sharded && groups_.data->rank() != 0;
+}
+
+void Optimizer::add_segments(const Bucket& bucket, const Shard& shard, Segments& all,
+                             Segments& counted) const {
+  const int64_t to_state = shard.state - shard.begin;
   for (const Parameter* p : bucket.params) {
-    const int64_t begin = std::max(owned.begin, p->begin);
-    const int64_t end = std::min(owned.end, p->begin + numel(p->spec.shape));
+    const int64_t begin = std::max(shard.begin, p->begin);
+    const int64_t end = std::min(shard.end, p->begin + numel(p->spec.shape));
     if (begin >= end) continue;
-    shard.segments.push_back({begin - owned.begin, end - owned.begin, p->spec.decays()});
-    if (!counts(*p) || replica) continue;
+    const bool decays = p->spec.decays();
+    all.push_back({begin + to_state, begin, end - begin, decays});
+    if (!counts(*p) || is_replica()) continue;
     for (const Range& range : without_copies(*p, begin - p->begin, end - p->begin)) {
-      const int64_t shift = p->begin - owned.begin;
-      shard.counted.push_back({range.begin + shift, range.end + shift, p->spec.decays()});
+      const int64_t flat = p->begin + range.begin;
+      counted.push_back({flat + to_state, flat, range.end - range.begin, decays});
     }
   }
-  return shard;
 }
 
-double Optimizer::gradient_norm() const {
-  at::Tensor total = at::zeros({1}, shards_.front().grad.options().dtype(at::kDouble));
-  for (const Shard& shard : shards_) {
-    for (const auto& part : shard.counted) {
-      total += kernels::sum_of_squares(
-          shard.grad.narrow(0, part.begin, part.end - part.begin));
-    }
-  }
-  groups_.world->all_reduce(total, comm::Reduce::kSum);
-  return std::sqrt(total.item<double>());
+StepTotals Optimizer::totals(const at::Tensor& loss_share) const {
+  StepTotals totals{
+      at::cat({loss_share, kernels::sum_of_squares(buffer_.grads(), *counted_)})};
+  groups_.world->all_reduce(totals.values, comm::Reduce::kSum);
+  return totals;
 }
 
-void Optimizer::update(double learning_rate, double gradient_norm, int64_t step) {
-  const double factor = options_.max_grad_norm / (gradient_norm + 1e-6);
-  const bool clip = options_.max_grad_norm > 0 && factor < 1.0;
-  const kernels::AdamW adamw{learning_rate,      options_.beta1,        options_.beta2,
-                             options_.epsilon,   options_.weight_decay, step,
-                             clip ? factor : 1.0};
-  for (Shard& shard : shards_) {
-    kernels::adamw_update(adamw, shard.master, shard.exp_avg, shard.exp_avg_sq,
-                          shard.grad, shard.weight, shard.segments);
-  }
+void Optimizer::update(double learning_rate, const StepTotals& totals) {
+  const kernels::AdamW adamw{learning_rate,         options_.beta1,
+                             options_.beta2,        options_.epsilon,
+                             options_.weight_decay, options_.max_grad_norm};
+  const at::Tensor scalars = kernels::adamw_scalars(adamw, totals.values, updates_);
+  at::Tensor weights = buffer_.weights();
+  kernels::adamw_update(scalars, state_, buffer_.grads(), weights, *segments_);
+}
+
+int64_t Optimizer::updates() const {
+  return updates_.item<int64_t>();
+}
+
+void Optimizer::set_updates(int64_t updates) {
+  updates_.fill_(updates);
 }
 
 void Optimizer::reset_master() {
-  for (Shard& shard : shards_) {
-    if (!shard.master.is_same(shard.weight)) shard.master.copy_(shard.weight);
+  if (!state_.master.defined()) return;
+  for (const Shard& shard : shards_) {
+    const int64_t size = shard.end - shard.begin;
+    state_.master.narrow(0, shard.state, size)
+        .copy_(buffer_.weights().narrow(0, shard.begin, size));
   }
+}
+
+int64_t Optimizer::state_bytes() const {
+  int64_t bytes = 0;
+  for (const at::Tensor& x : {state_.master, state_.exp_avg, state_.exp_avg_sq}) {
+    if (x.defined()) bytes += static_cast<int64_t>(x.nbytes());
+  }
+  return bytes;
 }
 
 std::vector<StatePiece> Optimizer::pieces(bool unique) const {
   std::vector<StatePiece> result;
-  const bool replica = !sharding_.sharded && groups_.data->rank() != 0;
-  if (unique && replica) return result;
+  if (unique && is_replica()) return result;
   for (const auto& p : buffer_.params()) {
     if (unique && !counts(*p)) continue;
     const Shard& shard = shards_[static_cast<size_t>(p->bucket)];
@@ -115,14 +143,18 @@ std::vector<StatePiece> Optimizer::pieces(bool unique) const {
 }
 
 void Optimizer::append_pieces(const Parameter& p, const Shard& shard, int64_t begin,
-                              int64_t end, std::vector<StatePiece>& out) {
+                              int64_t end, std::vector<StatePiece>& out) const {
   for (const auto& local : boxes_of_range(p.spec, begin, end)) {
     const Box& box = local.box;
-    const int64_t first = p.begin + local.begin - shard.begin;
-    const auto view = [&](const at::Tensor& flat) {
-      return flat.narrow(0, first, box.size()).view(box.extent);
+    const int64_t flat = p.begin + local.begin;
+    const auto view = [&](const at::Tensor& x, int64_t first) {
+      return x.narrow(0, first, box.size()).view(box.extent);
     };
-    out.push_back({box, view(shard.master), view(shard.exp_avg), view(shard.exp_avg_sq)});
+    const int64_t at = flat - shard.begin + shard.state;
+    out.push_back({box,
+                   state_.master.defined() ? view(state_.master, at)
+                                           : view(buffer_.weights(), flat),
+                   view(state_.exp_avg, at), view(state_.exp_avg_sq, at)});
   }
 }
 

@@ -2,6 +2,8 @@
 // checkpoints.
 #include "mtrain/parallel/param.hpp"
 
+#include <ATen/ops/zero.h>
+
 #include <algorithm>
 
 namespace mtrain::parallel {
@@ -38,6 +40,12 @@ void append_range(const Box& box, size_t dim, int64_t at, int64_t begin, int64_t
 }
 
 }  // namespace
+
+at::Tensor& Parameter::grad_to_add_to() {
+  if (grad_is_stale) grad.zero_();
+  grad_is_stale = false;
+  return grad;
+}
 
 std::vector<LocalBox> boxes_of_range(const ParamSpec& spec, int64_t begin, int64_t end) {
   std::vector<LocalBox> result;

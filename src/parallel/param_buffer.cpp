@@ -65,6 +65,15 @@ void ParamBuffer::allocate(const ParamBufferOptions& options) {
   }
 }
 
+void ParamBuffer::forget_grads() {
+  std::vector<at::Tensor> vectors;
+  for (auto& p : params_) {
+    p->grad_is_stale = p->spec.shape.size() >= 2;
+    if (!p->grad_is_stale) vectors.push_back(p->grad);
+  }
+  at::_foreach_zero_(vectors);
+}
+
 at::Tensor ParamBuffer::weights(const Bucket& bucket) const {
   return weights_.narrow(0, bucket.begin, bucket.size());
 }

@@ -98,6 +98,7 @@ models::ModelOptions model_options(const config::Deck& deck,
           at::kCPU,
           deck.parallel.sequence_parallel,
           recompute_options(deck.train),
+          {0.0, kernels::AttentionBackend::kAuto, false},
           layer_split(deck.parallel, config.layers()),
           chunks_per_stage(deck.parallel),
           kBucketElements};

@@ -133,6 +133,7 @@ void Trainer::resume(const checkpoint::CheckpointReader& reader) {
   check_tensors(*description_.config, weights_of(reader), resume_from_->string());
   if (deck_.train.do_train && state.step < total_steps_) require_moments(reader);
   restore(reader, model_->buffer(), *optimizer_);
+  optimizer_->set_updates(state.updates);
   step_ = state.step;
   cursor_ = state.samples_consumed;
   tokens_ = state.tokens;

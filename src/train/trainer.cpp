@@ -75,8 +75,8 @@ void Trainer::step() {
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
                          shape, *model_, *groups_.pipeline);
   sync_->finish();
-  const double norm = optimizer_->gradient_norm();
-  const double loss = total_loss(batch);
+  const auto totals = optimizer_->totals(loss_share(batch));
+  const double norm = totals.gradient_norm(), loss = totals.loss();
   if (!std::isfinite(norm) || !std::isfinite(loss)) {
     throw Error(
         cat("step ", step_ + 1, ": loss ", loss, ", gradient norm ", norm),
@@ -84,7 +84,7 @@ void Trainer::step() {
   }
   last_.grad_norm = norm;
   last_.learning_rate = schedule_->rate(step_);
-  optimizer_->update(last_.learning_rate, norm, step_ + 1);
+  optimizer_->update(last_.learning_rate, totals);
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
   interval_loss_ += loss;
@@ -92,7 +92,7 @@ void Trainer::step() {
   ++interval_steps_;
 }
 
-double Trainer::total_loss(const StepBatch& batch) const {
+at::Tensor Trainer::loss_share(const StepBatch& batch) const {
   at::Tensor sum = at::zeros({1}, at::kDouble);
   if (model_->has_loss() && groups_.tensor->rank() == 0) {
     for (size_t m = 0; m < batch.micro_batches.size(); ++m) {
@@ -103,8 +103,7 @@ double Trainer::total_loss(const StepBatch& batch) const {
       sum += (loss * at::tensor(at::ArrayRef<float>(weights)).to(at::kDouble)).sum();
     }
   }
-  groups_.world->all_reduce(sum, comm::Reduce::kSum);
-  return sum.item<double>();
+  return sum;
 }
 
 void Trainer::count_tokens() {
@@ -132,7 +131,7 @@ void Trainer::log_step() {
 double Trainer::evaluate() {
   if (!eval_loader_) return std::nan("");
   const Stopwatch clock;
-  double sum = 0;
+  at::Tensor sum = at::zeros({1}, at::kDouble);
   int64_t count = 0;
   for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
     const StepBatch batch = eval_loader_->evaluation_step(i);
@@ -141,13 +140,14 @@ double Trainer::evaluate() {
         schedule_shape(deck_, static_cast<int>(batch.micro_batches.size()));
     parallel::run_schedule(parallel::forward_schedule(shape, groups_.pipeline->rank()),
                            shape, *model_, *groups_.pipeline);
-    sum += total_loss(batch);
+    sum += loss_share(batch);
     for (const auto& m : batch.micro_batches) count += trained_positions(m);
   }
   at::Tensor total = at::full({1}, count, at::kLong);
   groups_.data->all_reduce(total, comm::Reduce::kSum);
-  const double loss =
-      sum / static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
+  groups_.world->all_reduce(sum, comm::Reduce::kSum);
+  const double loss = sum.item<double>() /
+                      static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
   log_->evaluation(step_, total_steps_, loss, clock.seconds());
   account("evaluation");
   interval_clock_.restart();

@@ -47,8 +47,8 @@ class Trainer {
   void leave_complete();
   void finish();
   int64_t total_steps() const;
-  /// Sum over the ranks of this rank's share of sum(weight * loss).
-  double total_loss(const StepBatch& batch) const;
+  /// This rank's share of the step's loss: sum(weight * token loss), fp64 [1].
+  at::Tensor loss_share(const StepBatch& batch) const;
   checkpoint::TrainingState state() const;
   /// Adds the time since the last call to `cause`.
   void account(const std::string& cause) { times_[cause] += clock_.restart(); }

@@ -107,9 +107,10 @@ void bench_rows(at::ScalarType dtype) {
   memory_bound("qk_norm_rope forward", 1.5 * row, [&] {
     qk_norm_rope_forward(x, head_weight, head_weight, table, shape, 1e-6);
   });
-  memory_bound("qk_norm_rope backward", 2.75 * row, [&] {
-    qk_norm_rope_backward(qk.q_TND, qk.k_TKD, qk.k_TKD, x, head_weight, head_weight,
-                          qk.rstd_TNK, table, shape, dq_weight, dk_weight);
+  at::Tensor dqkv = at::empty_like(x);
+  memory_bound("qk_norm_rope backward", 2.25 * row, [&] {
+    qk_norm_rope_backward(qk.q_TND, qk.k_TKD, x, head_weight, head_weight, qk.rstd_TNK,
+                          table, shape, dqkv, dq_weight, dk_weight);
   });
 }
 
@@ -137,18 +138,20 @@ void bench_vocabulary(at::ScalarType dtype) {
 
 void bench_optimizer() {
   const int64_t count = 1 << 24;
-  const AdamW options{1e-3, 0.9, 0.95, 1e-8, 0.1, 10, 1.0};
-  at::Tensor master = at::randn({count}), m = at::zeros({count}), v = at::zeros({count});
-  at::Tensor weight = master.to(at::kBFloat16);
-  const at::Tensor grad = at::randn({count});
+  const SegmentTable segments({{0, 0, count, true}}, at::kCPU);
+  const at::Tensor grads = at::randn({count}), totals = at::ones({2}, at::kDouble);
+  at::Tensor updates = at::zeros({1}, at::kLong);
+  const at::Tensor scalars =
+      adamw_scalars({1e-3, 0.9, 0.95, 1e-8, 0.1, 0.0}, totals, updates);
   const double elements = static_cast<double>(count);
-  memory_bound("adamw, fp32 weight", 28 * elements, [&] {
-    adamw_update(options, master, m, v, grad, master, {{0, count, true}});
-  });
-  memory_bound("adamw, bf16 weight", 30 * elements, [&] {
-    adamw_update(options, master, m, v, grad, weight, {{0, count, true}});
-  });
-  memory_bound("sum_of_squares", 4 * elements, [&] { sum_of_squares(grad); });
+  const auto make = [&] { return at::zeros({count}); };
+  AdamWState wide{{}, make(), make()}, narrow{make(), make(), make()};
+  at::Tensor weights = make(), rounded = at::zeros({count}, at::kBFloat16);
+  memory_bound("adamw, fp32 weight", 28 * elements,
+               [&] { adamw_update(scalars, wide, grads, weights, segments); });
+  memory_bound("adamw, bf16 weight", 30 * elements,
+               [&] { adamw_update(scalars, narrow, grads, rounded, segments); });
+  memory_bound("sum_of_squares", 4 * elements, [&] { sum_of_squares(grads, segments); });
 }
 
 double bench_linear(int64_t tokens, int64_t in, int64_t out, at::ScalarType dtype) {
@@ -163,7 +166,7 @@ double bench_linear(int64_t tokens, int64_t in, int64_t out, at::ScalarType dtyp
          compute_bound("  backward input", operations,
                        [&] { linear_backward_input(dy, weight); }) +
          compute_bound("  backward weight", operations,
-                       [&] { linear_backward_weight(grad, dy, x); });
+                       [&] { linear_backward_weight(grad, dy, x, Accumulate::kAdd); });
 }
 
 double bench_attention(const Documents& documents, const QkvShape& s,
@@ -174,7 +177,8 @@ double bench_attention(const Documents& documents, const QkvShape& s,
   };
   const at::Tensor q = make(s.query_heads), dout = make(s.query_heads);
   const at::Tensor k = make(s.kv_heads), v = make(s.kv_heads);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(s.head_dim));
+  const AttentionOptions options{1.0 / std::sqrt(static_cast<double>(s.head_dim)),
+                                 AttentionBackend::kAuto, false};
   double pairs = 0;
   for (size_t d = 1; d < documents.offsets.size(); ++d) {
     const auto length =
@@ -182,68 +186,16 @@ double bench_attention(const Documents& documents, const QkvShape& s,
     pairs += length * (length + 1) / 2;
   }
   const double operations = 4 * pairs * static_cast<double>(s.query_heads * s.head_dim);
-  const Attention out = attention_forward(q, k, v, documents, scale);
+  const Attention out = attention_forward(q, k, v, documents, options);
+  AttentionGrad grad{at::empty_like(q), at::empty_like(k), at::empty_like(v)};
   const std::string name = std::to_string(documents.offsets.size() - 1) + " docs of " +
                            std::to_string(documents.longest()) + ", D " +
                            std::to_string(s.head_dim);
   return compute_bound("attention " + name, operations,
-                       [&] { attention_forward(q, k, v, documents, scale); }) +
-         compute_bound("  backward", 2.5 * operations,
-                       [&] { attention_backward(dout, q, k, v, out, documents, scale); });
-}
-
-/// Seconds of all kernels of one step of a 4-layer model of hidden size 64 on 8 x 32
-/// tokens.
-void bench_small_step() {
-  std::printf(
-      "small step, fp32 (4 layers, hidden 64, 4 + 2 heads of 32, ffn 160, V 512):\n");
-  const int64_t tokens = 256, layers = 4;
-  Documents documents{{0}};
-  for (int64_t d = 1; d <= 8; ++d) documents.offsets.push_back(32 * d);
-  double products = 0;
-  for (const auto& [in, out] : {std::pair{64, 256}, {128, 64}, {64, 320}, {160, 64}})
-    products += static_cast<double>(layers) * bench_linear(tokens, in, out, at::kFloat);
-  products += bench_linear(tokens, 64, 512, at::kFloat);
-  const QkvShape shape{4, 2, 32};
-  const double attention =
-      static_cast<double>(layers) * bench_attention(documents, shape, at::kFloat);
-
-  const at::Tensor x = at::randn({tokens, 64}), weight = at::ones({64});
-  const at::Tensor qkv = at::randn({tokens, 256}), head_weight = at::ones({32});
-  const at::Tensor gate_up = at::randn({tokens, 320}), dy = at::randn({tokens, 160});
-  const at::Tensor ids = at::randint(0, 512, {tokens}, at::kLong),
-                   table = at::randn({512, 64});
-  at::Tensor dweight = at::zeros({64}), dq = at::zeros({32}), dk = at::zeros({32});
-  at::Tensor logits = at::randn({tokens, 512}), grad = at::zeros({512, 64});
-  const RopeTable rope = rope_table(at::arange(tokens), 32, 1e4);
-  const at::Tensor row_weight = at::ones({tokens});
-  const double rows = fastest([&] {
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      for (int64_t half = 0; half < 2; ++half) {
-        const AddRmsNorm norm = add_rms_norm_forward(x, x, weight, 1e-6);
-        rms_norm_backward(x, x, weight, norm.rstd_T, x, dweight);
-      }
-      const QkNormRope qk =
-          qk_norm_rope_forward(qkv, head_weight, head_weight, rope, shape, 1e-6);
-      qk_norm_rope_backward(qk.q_TND, qk.k_TKD, qk.k_TKD, qkv, head_weight, head_weight,
-                            qk.rstd_TNK, rope, shape, dq, dk);
-      swiglu_forward(gate_up);
-      swiglu_backward(dy, gate_up);
-    }
-    embedding_forward(table, ids, 0);
-    const RowStatistics loss = cross_entropy_statistics(logits, ids, {0, 512});
-    cross_entropy_backward_(logits, loss.max_T, ids, row_weight, {0, 512});
-    embedding_backward(grad, x, ids, 0);
-  });
-  const int64_t count = 4 * (64 * 256 + 128 * 64 + 64 * 320 + 160 * 64) + 512 * 64;
-  at::Tensor p = at::randn({count}), m = at::zeros({count}), v = at::zeros({count});
-  const double adamw = fastest([&] {
-    adamw_update({1e-3, 0.9, 0.95, 1e-8, 0.1, 1, 1.0}, p, m, v, p, p, {{0, count, true}});
-  });
-  std::printf(
-      "  sum: products %.2f ms, attention %.2f, rows %.2f, AdamW %.2f, all %.2f ms\n",
-      1e3 * products, 1e3 * attention, 1e3 * rows, 1e3 * adamw,
-      1e3 * (products + attention + rows + adamw));
+                       [&] { attention_forward(q, k, v, documents, options); }) +
+         compute_bound("  backward", 2.5 * operations, [&] {
+           attention_backward(dout, q, k, v, out, documents, options, grad);
+         });
 }
 
 }  // namespace
@@ -265,6 +217,5 @@ int main() {
     bench_attention({{0, 32, 64, 96, 128, 160, 192, 224, 256}}, {4, 2, 32}, dtype);
   }
   bench_optimizer();
-  bench_small_step();
   return 0;
 }

@@ -54,9 +54,15 @@ struct Harness {
     layers = description.config->layers();
     const auto split =
         parallel::split_layers({layers, l.pipeline, l.chunks, {}, {}, false, false});
-    stage = description.config->make(
-        groups, {l.dtype, at::kCPU, l.sequence_parallel, l.recompute, split, l.chunks,
-                 l.bucket_elements});
+    stage =
+        description.config->make(groups, {l.dtype,
+                                          at::kCPU,
+                                          l.sequence_parallel,
+                                          l.recompute,
+                                          {0.0, kernels::AttentionBackend::kAuto, false},
+                                          split,
+                                          l.chunks,
+                                          l.bucket_elements});
     source = checkpoint::open_safetensors(model.model_name_or_path);
     train::load_weights(stage->buffer(), *source);
   }

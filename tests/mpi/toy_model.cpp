@@ -183,7 +183,10 @@ void ToyModel::backward(int64_t step, parallel::GradientSync& sync) {
       const bool partial = is_partial(box.tensor, layout.tensor);
       const at::Tensor whole = gradient(
           box.tensor, box.full, {step, at_.data, partial ? at_.tensor : -1, copy});
-      p.grad.flatten().narrow(0, begin, box.size()).add_(part_of(whole, box).flatten());
+      p.grad_to_add_to()
+          .flatten()
+          .narrow(0, begin, box.size())
+          .add_(part_of(whole, box).flatten());
     }
     sync.ready(p);
   }

@@ -12,4 +12,13 @@ at::Tensor swiglu_forward(const at::Tensor& gate_up);
 /// Gradient of the fused row [T, 2F].
 at::Tensor swiglu_backward(const at::Tensor& dy_TF, const at::Tensor& gate_up);
 
+struct SwigluGrad {
+  at::Tensor dgate_up;  ///< [T, 2F]
+  at::Tensor y_TF;      ///< the forward's result again
+};
+
+/// As swiglu_backward, and the forward's result in the same pass: what is kept of the
+/// layer is gate_up alone.
+SwigluGrad swiglu_backward_recompute(const at::Tensor& dy_TF, const at::Tensor& gate_up);
+
 }  // namespace mtrain::kernels

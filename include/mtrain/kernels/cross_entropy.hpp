@@ -33,4 +33,10 @@ void cross_entropy_backward_(at::Tensor& logits_TV, const at::Tensor& lse_T,
                              const at::Tensor& targets_T, const at::Tensor& weight_T,
                              const VocabSlice& slice);
 
+/// Both passes in one, where this rank holds the whole vocabulary (slice.begin = 0):
+/// returns the fp32 negative log-likelihood of each row, 0 where the target is negative,
+/// and leaves the gradient in the logits as cross_entropy_backward_ does.
+at::Tensor cross_entropy_(at::Tensor& logits_TV, const at::Tensor& targets_T,
+                          const at::Tensor& weight_T, const VocabSlice& slice);
+
 }  // namespace mtrain::kernels

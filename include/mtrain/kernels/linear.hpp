@@ -14,9 +14,19 @@ void linear_forward_out(at::Tensor& y, const at::Tensor& x, const at::Tensor& we
 /// dx[T, in] = dy[T, out] * w[out, in].
 at::Tensor linear_backward_input(const at::Tensor& dy, const at::Tensor& weight);
 
-/// grad[out, in] += dy[T, out]^T * x[T, in], accumulated in fp32 whatever the dtype of dy
-/// and x.
+/// As linear_backward_input into a buffer of the caller, which keeps its storage.
+void linear_backward_input_out(at::Tensor& dx, const at::Tensor& dy,
+                               const at::Tensor& weight);
+
+/// What becomes of the values a gradient buffer holds.
+enum class Accumulate {
+  kAdd,
+  kOverwrite,  ///< they are of an earlier step; saves zeroing them
+};
+
+/// grad[out, in] += (or =) dy[T, out]^T * x[T, in], accumulated in fp32 whatever the
+/// dtype of dy and x.
 void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
-                            const at::Tensor& x);
+                            const at::Tensor& x, Accumulate accumulate);
 
 }  // namespace mtrain::kernels

@@ -34,14 +34,14 @@ QkNormRope qk_norm_rope_forward(const at::Tensor& qkv, const at::Tensor& q_weigh
                                 const at::Tensor& k_weight_D, const RopeTable& table,
                                 const QkvShape& shape, double eps);
 
-/// Gradient of the fused row [T, (N+2K)*D] from those of the rotated q and k and of v [T,
-/// K, D]. Adds the norm weights' gradients to dq_weight_D and dk_weight_D (fp32, in
-/// place).
-at::Tensor qk_norm_rope_backward(const at::Tensor& dq_TND, const at::Tensor& dk_TKD,
-                                 const at::Tensor& dv_TKD, const at::Tensor& qkv,
-                                 const at::Tensor& q_weight_D,
-                                 const at::Tensor& k_weight_D, const at::Tensor& rstd_TNK,
-                                 const RopeTable& table, const QkvShape& shape,
-                                 at::Tensor& dq_weight_D, at::Tensor& dk_weight_D);
+/// Writes the queries' and keys' part of the fused row's gradient dqkv [T, (N+2K)*D] from
+/// the gradients of the rotated q and k; the values' part is the caller's. Adds the norm
+/// weights' gradients to dq_weight_D and dk_weight_D (fp32, in place).
+void qk_norm_rope_backward(const at::Tensor& dq_TND, const at::Tensor& dk_TKD,
+                           const at::Tensor& qkv, const at::Tensor& q_weight_D,
+                           const at::Tensor& k_weight_D, const at::Tensor& rstd_TNK,
+                           const RopeTable& table, const QkvShape& shape,
+                           at::Tensor& dqkv, at::Tensor& dq_weight_D,
+                           at::Tensor& dk_weight_D);
 
 }  // namespace mtrain::kernels

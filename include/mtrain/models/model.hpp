@@ -33,6 +33,7 @@ struct ModelOptions {
   at::Device device;
   bool sequence_parallel;
   Recompute recompute;
+  kernels::AttentionOptions attention;       ///< `scale` is the model's own
   std::vector<parallel::LayerRange> layers;  ///< per virtual stage, from split_layers
   int chunks;                                ///< model chunks on this rank
   int64_t bucket_elements;

@@ -15,9 +15,9 @@ struct AttentionParams {
 
 class Attention {
  public:
-  /// `heads` on this rank.
+  /// `heads` on this rank; `core.scale` is set from the head size.
   Attention(const AttentionParams& params, const TensorRegion& region,
-            const kernels::QkvShape& heads, double eps);
+            const kernels::QkvShape& heads, double eps, kernels::AttentionOptions core);
 
   struct Saved {
     at::Tensor qkv;
@@ -42,7 +42,7 @@ class Attention {
   RowLinear out_;
   kernels::QkvShape heads_;
   double eps_;
-  double scale_;
+  kernels::AttentionOptions core_;
 };
 
 }  // namespace mtrain::nn

@@ -6,6 +6,10 @@
 
 namespace mtrain::nn {
 
+/// Adds dy^T x to the weight's gradient; overwrites it where it is stale.
+void add_weight_gradient(parallel::Parameter& weight, const at::Tensor& dy,
+                         const at::Tensor& x);
+
 /// Enters the region: y = enter(x) w^T, w holds the rank's rows (output features).
 class ColumnLinear {
  public:
@@ -30,6 +34,10 @@ class RowLinear {
 
   at::Tensor forward(const at::Tensor& x) const;
   at::Tensor backward(const at::Tensor& dy, const at::Tensor& x) const;
+  /// The two halves of backward, for layers that make x again from dx: dx from dy, which
+  /// is brought inside the region on the way, and then the weight's gradient.
+  at::Tensor backward_input(at::Tensor& dy) const;
+  void backward_weight(const at::Tensor& dy_inside, const at::Tensor& x) const;
 
  private:
   parallel::Parameter& weight_;

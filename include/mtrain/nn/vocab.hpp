@@ -42,6 +42,9 @@ class LossHead {
 
  private:
   int64_t chunk_tokens() const;
+  /// Token losses of a chunk; its logits become the gradient of the weighted loss.
+  at::Tensor loss_and_gradient(at::Tensor& logits, const at::Tensor& targets,
+                               const at::Tensor& weights) const;
   /// Combines the ranks' row statistics; returns the log-sum-exp and the target's logit.
   std::pair<at::Tensor, at::Tensor> combine(kernels::RowStatistics statistics) const;
 

@@ -25,7 +25,7 @@ class GradientSync {
 
   void begin_step();
   /// The parameter's gradient of this step is complete on this rank.
-  void ready(const Parameter& parameter);
+  void ready(Parameter& parameter);
   /// Collective. Afterwards the rank's shard of every bucket holds the total gradient:
   /// summed over data-parallel ranks, over the two copies of tied embeddings, and over
   /// tensor-parallel ranks for parameters of role kPartial.

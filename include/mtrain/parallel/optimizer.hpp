@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,15 @@ namespace mtrain::parallel {
 struct AdamWOptions {
   double beta1, beta2, epsilon, weight_decay;
   double max_grad_norm;  ///< 0 for no clipping
+};
+
+/// What the ranks agree on after a step's backward, on the device: nobody waits for it to
+/// start the update.
+struct StepTotals {
+  at::Tensor values;  ///< fp64 [2]: loss, sum of squares of the whole gradient
+  /// Host copies; these wait for the device.
+  double loss() const;
+  double gradient_norm() const;
 };
 
 /// A contiguous piece of optimizer state and the box of the logical tensor it belongs to.
@@ -30,17 +40,25 @@ class Optimizer {
   Optimizer(ParamBuffer& buffer, const comm::ProcessGroups& groups,
             const DataParallelOptions& sharding, const AdamWOptions& options);
 
-  /// L2 norm of the total gradient over every distinct parameter of the model, in fp64.
-  /// Collective over the world; call after GradientSync::finish.
-  double gradient_norm() const;
+  /// Sums over all ranks their shares of the loss (fp64 [1]) and of the squares of the
+  /// total gradient, every distinct parameter of the model once. Collective over the
+  /// world; call after GradientSync::finish.
+  StepTotals totals(const at::Tensor& loss_share) const;
 
-  /// One update with `learning_rate`, clipped by `gradient_norm` (min(1, max / (norm +
-  /// 1e-6)), as torch.nn.utils.clip_grad_norm_). `step` counts from 1. Writes the rank's
-  /// shard of the weights; ParameterGather brings the others.
-  void update(double learning_rate, double gradient_norm, int64_t step);
+  /// One update with `learning_rate`, clipped by the norm (kernels::adamw_scalars); none
+  /// where loss or norm are not finite. Writes the rank's shard of the weights;
+  /// ParameterGather brings the others.
+  void update(double learning_rate, const StepTotals& totals);
+
+  /// Updates applied so far, for the bias correction. Reading it waits for the device.
+  int64_t updates() const;
+  void set_updates(int64_t updates);
 
   /// Copies the weights into the master weights (after loading or initialising a model).
   void reset_master();
+
+  /// Bytes of master weights and moments on this rank.
+  int64_t state_bytes() const;
 
   /// All state this rank owns, as boxes: what a checkpoint stores and restores. Tied
   /// copies and tensor-parallel replicas appear on one rank of each group only when
@@ -48,23 +66,28 @@ class Optimizer {
   std::vector<StatePiece> pieces(bool unique) const;
 
  private:
+  /// Elements [begin, end) of the flat buffers that this rank owns, and where their state
+  /// begins.
   struct Shard {
-    int64_t begin, end;  ///< in the flat buffer
-    at::Tensor master, exp_avg, exp_avg_sq, weight, grad;
-    std::vector<kernels::Segment>
-        segments;                           ///< one per parameter part, relative to begin
-    std::vector<kernels::Segment> counted;  ///< what this rank adds to the gradient norm
+    int64_t begin, end, state;
   };
-  Shard make_shard(const Bucket& bucket) const;
+  using Segments = std::vector<kernels::Segment>;
+  void add_segments(const Bucket& bucket, const Shard& shard, Segments& all,
+                    Segments& counted) const;
   bool counts(const Parameter& parameter) const;
-  static void append_pieces(const Parameter& parameter, const Shard& shard, int64_t begin,
-                            int64_t end, std::vector<StatePiece>& out);
+  bool is_replica() const;
+  void append_pieces(const Parameter& parameter, const Shard& shard, int64_t begin,
+                     int64_t end, std::vector<StatePiece>& out) const;
 
   ParamBuffer& buffer_;
   const comm::ProcessGroups& groups_;
   DataParallelOptions sharding_;
   AdamWOptions options_;
-  std::vector<Shard> shards_;
+  std::vector<Shard> shards_;  ///< one per bucket; their states lie one after the other
+  std::optional<kernels::SegmentTable> segments_;  ///< one per parameter part
+  std::optional<kernels::SegmentTable> counted_;   ///< this rank's share of the norm
+  kernels::AdamWState state_;
+  at::Tensor updates_;  ///< int64 [1] on the device
 };
 
 }  // namespace mtrain::parallel

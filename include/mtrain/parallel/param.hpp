@@ -59,6 +59,11 @@ struct Parameter {
   int chunk;          ///< model chunk (virtual pipeline stage) of this rank it belongs to
   at::Tensor weight;  ///< model dtype, spec.shape
   at::Tensor grad;    ///< fp32, spec.shape
+  /// The gradient still holds an earlier step's values: whoever comes first overwrites
+  /// them. Only matrices; vectors are zeroed at the start of a step.
+  bool grad_is_stale = false;
+  /// The gradient, to add to: zeroed first where it is stale.
+  at::Tensor& grad_to_add_to();
   int bucket = -1;
   int64_t begin = 0;  ///< first element in the flat buffer
 };

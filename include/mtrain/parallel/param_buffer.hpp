@@ -45,7 +45,11 @@ class ParamBuffer {
   /// Flat ranges of one bucket.
   at::Tensor weights(const Bucket& bucket) const;
   at::Tensor grads(const Bucket& bucket) const;
-  void zero_grads() { grads_.zero_(); }
+  /// At the start of a step: matrices become stale, vectors are zeroed.
+  void forget_grads();
+  /// All of them, flat.
+  const at::Tensor& weights() const { return weights_; }
+  const at::Tensor& grads() const { return grads_; }
   at::ScalarType dtype() const { return weights_.scalar_type(); }
 
  private:

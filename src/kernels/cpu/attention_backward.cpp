@@ -143,7 +143,8 @@ void run(const Task<T>& task, Buffers& buffers) {
 
 void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
                         const Tensor& v, const Attention& saved,
-                        const Documents& documents, double scale, AttentionGrad& grad) {
+                        const Documents& documents, const AttentionOptions& options,
+                        AttentionGrad& grad) {
   with_type(q.scalar_type(), [&](auto type) {
     using T = decltype(type);
     over_key_heads<Buffers>(
@@ -162,7 +163,7 @@ void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
                              lse,
                              q.size(0),
                              at.length,
-                             static_cast<float>(scale)};
+                             static_cast<float>(options.scale)};
           run(task, buffers);
         });
   });

@@ -134,7 +134,8 @@ void run(const Task<T>& task, Buffers& buffers) {
 }  // namespace
 
 void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v,
-                       const Documents& documents, double scale, Attention& out) {
+                       const Documents& documents, const AttentionOptions& options,
+                       Attention& out) {
   with_type(q.scalar_type(), [&](auto type) {
     using T = decltype(type);
     over_key_heads<Buffers>(
@@ -148,7 +149,7 @@ void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v,
                              lse,
                              q.size(0),
                              at.length,
-                             static_cast<float>(scale)};
+                             static_cast<float>(options.scale)};
           run(task, buffers);
         });
   });

@@ -25,33 +25,40 @@ void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
 void qk_norm_rope_forward(const Tensor& qkv, const Tensor& q_weight,
                           const Tensor& k_weight, const RopeTable& table,
                           const QkvShape& shape, double eps, QkNormRope& out);
-void qk_norm_rope_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv,
-                           const Tensor& qkv, const Tensor& q_weight,
-                           const Tensor& k_weight, const Tensor& rstd,
-                           const RopeTable& table, const QkvShape& shape, Tensor& dqkv,
-                           Tensor& dq_weight, Tensor& dk_weight);
+void qk_norm_rope_backward(const Tensor& dq, const Tensor& dk, const Tensor& qkv,
+                           const Tensor& q_weight, const Tensor& k_weight,
+                           const Tensor& rstd, const RopeTable& table,
+                           const QkvShape& shape, Tensor& dqkv, Tensor& dq_weight,
+                           Tensor& dk_weight);
 
 void attention_forward(const Tensor& q, const Tensor& k, const Tensor& v,
-                       const Documents& documents, double scale, Attention& out);
+                       const Documents& documents, const AttentionOptions& options,
+                       Attention& out);
 void attention_backward(const Tensor& dout, const Tensor& q, const Tensor& k,
                         const Tensor& v, const Attention& saved,
-                        const Documents& documents, double scale, AttentionGrad& grad);
+                        const Documents& documents, const AttentionOptions& options,
+                        AttentionGrad& grad);
 
 void swiglu_forward(const Tensor& gate_up, Tensor& y);
-void swiglu_backward(const Tensor& dy, const Tensor& gate_up, Tensor& dgate_up);
+/// With `y` defined, the forward's result is written there too.
+void swiglu_backward(const Tensor& dy, const Tensor& gate_up, Tensor& dgate_up,
+                     Tensor& y);
 
 void cross_entropy_statistics(const Tensor& logits, const Tensor& targets,
                               const VocabSlice& slice, RowStatistics& out);
 void cross_entropy_backward_(Tensor& logits, const Tensor& lse, const Tensor& targets,
                              const Tensor& weight, const VocabSlice& slice);
+void cross_entropy_(Tensor& logits, const Tensor& targets, const Tensor& weight,
+                    const VocabSlice& slice, Tensor& loss);
 
 void embedding_forward(const Tensor& table, const Tensor& ids, int64_t begin,
                        Tensor& out);
 void embedding_backward(Tensor& grad, const Tensor& dy, const Tensor& ids, int64_t begin);
 
-void adamw_update(const AdamW& options, Tensor& master, Tensor& m, Tensor& v,
-                  const Tensor& grad, Tensor& weight,
-                  const std::vector<Segment>& segments);
-void sum_of_squares(const Tensor& flat, Tensor& sum);
+void adamw_scalars(const AdamW& options, const Tensor& totals, Tensor& updates,
+                   Tensor& scalars);
+void adamw_update(const Tensor& scalars, AdamWState& state, const Tensor& grads,
+                  Tensor& weights, const SegmentTable& segments);
+void sum_of_squares(const Tensor& grads, const SegmentTable& segments, Tensor& sum);
 
 }  // namespace mtrain::kernels::cpu

@@ -1,42 +1,48 @@
 // Owns the CPU loops of AdamW and of the sum of squares. Called by kernels/optimizer.cpp.
 #include <cmath>
 
+#include "../adamw_scalars.hpp"
 #include "loops.hpp"
 #include "ops.hpp"
 
 namespace mtrain::kernels::cpu {
 namespace {
 
-/// The update's scalars, formed in fp64 and rounded where torch.optim.AdamW rounds them.
+/// The update's scalars as the loop wants them.
 struct Factors {
-  Factors(const AdamW& o, bool decay)
-      : keep(static_cast<float>(decay ? 1.0 - o.learning_rate * o.weight_decay : 1.0)),
-        new_m(static_cast<float>(1.0 - o.beta1)),
-        keep_v(static_cast<float>(o.beta2)),
-        new_v(static_cast<float>(1.0 - o.beta2)),
-        step(static_cast<float>(o.learning_rate /
-                                (1.0 - std::pow(o.beta1, static_cast<double>(o.step))))),
-        root(static_cast<float>(
-            std::sqrt(1.0 - std::pow(o.beta2, static_cast<double>(o.step))))),
-        epsilon(static_cast<float>(o.epsilon)),
-        scale(static_cast<float>(o.gradient_scale)) {}
+  Factors(const AdamWFactors& f, bool decay)
+      : keep(static_cast<float>(decay ? f.keep : 1.0)),
+        new_m(static_cast<float>(f.new_m)),
+        keep_v(static_cast<float>(f.keep_v)),
+        new_v(static_cast<float>(1.0 - f.keep_v)),
+        step(static_cast<float>(f.step)),
+        root(static_cast<float>(f.root)),
+        epsilon(static_cast<float>(f.epsilon)),
+        scale(static_cast<float>(f.scale)) {}
   float keep, new_m, keep_v, new_v, step, root, epsilon, scale;
 };
 
+/// Pointers to the first element of a segment. `master` may be `weight` itself.
 template <class T>
-MT_SIMD void update(Factors f, int64_t begin, int64_t end, float* master, float* m,
-                    float* v, const float* grad, T* weight) {
+struct Arrays {
+  float *master, *m, *v;
+  const float* grad;
+  T* weight;
+};
+
+template <class T>
+MT_SIMD void update(Factors f, int64_t begin, int64_t end, Arrays<T> p) {
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
-    const float g = grad[i] * f.scale;
-    const float first = m[i] + (g - m[i]) * f.new_m;
-    const float second = v[i] * f.keep_v + f.new_v * g * g;
-    const float p = master[i] * f.keep -
-                    f.step * first / (__builtin_sqrtf(second) / f.root + f.epsilon);
-    m[i] = first;
-    v[i] = second;
-    master[i] = p;
-    weight[i] = rounded<T>(p);
+    const float g = p.grad[i] * f.scale;
+    const float first = p.m[i] + (g - p.m[i]) * f.new_m;
+    const float second = p.v[i] * f.keep_v + f.new_v * g * g;
+    const float value = p.master[i] * f.keep -
+                        f.step * first / (__builtin_sqrtf(second) / f.root + f.epsilon);
+    p.m[i] = first;
+    p.v[i] = second;
+    p.master[i] = value;
+    p.weight[i] = rounded<T>(value);
   }
 }
 
@@ -48,35 +54,54 @@ MT_SIMD double squares(const float* x, int64_t count) {
   return sum;
 }
 
+double segment_squares(const float* x, int64_t count) {
+  constexpr int64_t kBlock = 1 << 16;
+  const int64_t blocks = (count + kBlock - 1) / kBlock;
+  std::vector<double> partial(blocks);
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b)
+      partial[b] = squares(x + b * kBlock, std::min(kBlock, count - b * kBlock));
+  });
+  double total = 0;
+  for (double part : partial) total += part;
+  return total;
+}
+
 }  // namespace
 
-void adamw_update(const AdamW& options, Tensor& master, Tensor& m, Tensor& v,
-                  const Tensor& grad, Tensor& weight,
-                  const std::vector<Segment>& segments) {
-  with_type(weight.scalar_type(), [&](auto type) {
+void adamw_scalars(const AdamW& options, const Tensor& totals, Tensor& updates,
+                   Tensor& scalars) {
+  const double* total = totals.const_data_ptr<double>();
+  *reinterpret_cast<AdamWFactors*>(data<double>(scalars)) =
+      adamw_factors(options, total[0], total[1], *data<int64_t>(updates));
+}
+
+void adamw_update(const Tensor& scalars, AdamWState& state, const Tensor& grads,
+                  Tensor& weights, const SegmentTable& segments) {
+  const auto& factors =
+      *reinterpret_cast<const AdamWFactors*>(scalars.const_data_ptr<double>());
+  if (factors.apply == 0) return;
+  with_type(weights.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    for (const Segment& segment : segments) {
-      const Factors factors(options, segment.decay);
-      at::parallel_for(
-          segment.begin, segment.end, kGrain, [&](int64_t begin, int64_t end) {
-            update<T>(factors, begin, end, data<float>(master), data<float>(m),
-                      data<float>(v), data<float>(grad), data<T>(weight));
-          });
+    for (const Segment& s : segments.segments()) {
+      T* weight = data<T>(weights) + s.flat;
+      float* master = state.master.defined() ? data<float>(state.master) + s.state
+                                             : reinterpret_cast<float*>(weight);
+      const Arrays<T> arrays{master, data<float>(state.exp_avg) + s.state,
+                             data<float>(state.exp_avg_sq) + s.state,
+                             grads.const_data_ptr<float>() + s.flat, weight};
+      const Factors f(factors, s.decay);
+      at::parallel_for(0, s.length, kGrain, [&](int64_t begin, int64_t end) {
+        update<T>(f, begin, end, arrays);
+      });
     }
   });
 }
 
-void sum_of_squares(const Tensor& flat, Tensor& sum) {
-  constexpr int64_t kBlock = 1 << 16;
-  const int64_t count = flat.numel(), blocks = (count + kBlock - 1) / kBlock;
-  std::vector<double> partial(blocks);
-  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b)
-      partial[b] =
-          squares(data<float>(flat) + b * kBlock, std::min(kBlock, count - b * kBlock));
-  });
+void sum_of_squares(const Tensor& grads, const SegmentTable& segments, Tensor& sum) {
   double total = 0;
-  for (double part : partial) total += part;
+  for (const Segment& s : segments.segments())
+    total += segment_squares(grads.const_data_ptr<float>() + s.flat, s.length);
   *data<double>(sum) = total;
 }
 

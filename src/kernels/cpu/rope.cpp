@@ -1,7 +1,6 @@
 // Owns the CPU loops of the q/k norm fused with rotary embedding. Called by
 // kernels/rope.cpp. Legend: T tokens, D head dim; a head's halves are a = [0, D/2) and b
 // = [D/2, D).
-#include <cstring>
 #include <type_traits>
 
 #include "loops.hpp"
@@ -107,7 +106,7 @@ MT_SIMD void forward_rows(Half half, int64_t begin, int64_t end, QkvShape shape,
 
 template <class T>
 struct Backward {
-  const T *dq, *dk, *dv, *qkv, *q_weight, *k_weight;
+  const T *dq, *dk, *qkv, *q_weight, *k_weight;
   const float *rstd, *cos, *sin;
   T* dqkv;
 };
@@ -127,8 +126,6 @@ MT_SIMD void backward_rows(Half half, int64_t begin, int64_t end, QkvShape shape
                            query ? p.q_weight : p.k_weight, angle, p.rstd[t * normed + n],
                            p.dqkv + row + n * dim, query ? dq_weight : dk_weight);
     }
-    std::memcpy(static_cast<void*>(p.dqkv + row + normed * dim),
-                p.dv + t * shape.kv_heads * dim, shape.kv_heads * dim * sizeof(T));
   }
 }
 
@@ -156,18 +153,17 @@ void qk_norm_rope_forward(const Tensor& qkv, const Tensor& q_weight,
   });
 }
 
-void qk_norm_rope_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv,
-                           const Tensor& qkv, const Tensor& q_weight,
-                           const Tensor& k_weight, const Tensor& rstd,
-                           const RopeTable& table, const QkvShape& shape, Tensor& dqkv,
-                           Tensor& dq_weight, Tensor& dk_weight) {
+void qk_norm_rope_backward(const Tensor& dq, const Tensor& dk, const Tensor& qkv,
+                           const Tensor& q_weight, const Tensor& k_weight,
+                           const Tensor& rstd, const RopeTable& table,
+                           const QkvShape& shape, Tensor& dqkv, Tensor& dq_weight,
+                           Tensor& dk_weight) {
   const int64_t dim = shape.head_dim;
   BlockSums sums(qkv.size(0), 2 * dim);
   with_type(qkv.scalar_type(), [&](auto type) {
     using T = decltype(type);
     const Backward<T> pointers{data<T>(dq),
                                data<T>(dk),
-                               data<T>(dv),
                                data<T>(qkv),
                                data<T>(q_weight),
                                data<T>(k_weight),

@@ -58,7 +58,7 @@ void Stage::build_layer(int index, int chunk, const ModelOptions& options) {
                                 sizes_.head_dim};
   nn::Block block(nn::Norm(p.attention_norm, sizes_.rms_norm_eps),
                   nn::Attention({p.qkv, p.q_norm, p.k_norm, p.out}, region_, heads,
-                                sizes_.rms_norm_eps),
+                                sizes_.rms_norm_eps, options.attention),
                   nn::Norm(p.mlp_norm, sizes_.rms_norm_eps),
                   nn::Mlp(p.gate_up, p.down, region_), options.recompute.selective);
   chunks_[static_cast<size_t>(chunk)].layers.push_back(

@@ -79,7 +79,7 @@ void Stage::require(const std::vector<parallel::Parameter*>& params) {
 
 void Stage::report(const std::vector<parallel::Parameter*>& params, int micro_batch) {
   if (!step_.sync || micro_batch + 1 != static_cast<int>(step_.batches.size())) return;
-  for (const auto* p : params) step_.sync->ready(*p);
+  for (auto* p : params) step_.sync->ready(*p);
 }
 
 void Stage::show(const std::string& name, const nn::Stream& stream) {

@@ -28,7 +28,11 @@ BOOST_AUTO_TEST_CASE(matches_autograd) {
           const at::Tensor x64 = leaf(x), y64 = oracle(x64);
           y64.backward(dy.to(at::kDouble));
           check_close(swiglu_forward(x), y64, 1, 8, "y");
-          check_close(swiglu_backward(dy, x), x64.grad(), 1, 8, "dgate_up");
+          const at::Tensor dx = swiglu_backward(dy, x);
+          check_close(dx, x64.grad(), 1, 8, "dgate_up");
+          const SwigluGrad both = swiglu_backward_recompute(dy, x);
+          BOOST_TEST(at::equal(both.dgate_up, dx));
+          BOOST_TEST(at::equal(both.y_TF, swiglu_forward(x)));
         }
       }
     }

@@ -39,6 +39,10 @@ Oracle oracle(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return {at::cat(outputs, 0), at::cat(lses, 1)};
 }
 
+AttentionOptions scaled(double scale) {
+  return {scale, AttentionBackend::kAuto, false};
+}
+
 void check_attention(const Documents& documents, const Shape& s, at::ScalarType dtype) {
   BOOST_TEST_CONTEXT("T=" << documents.offsets.back() << " documents "
                           << documents.offsets.size() - 1 << " N=" << s.query_heads
@@ -56,12 +60,17 @@ void check_attention(const Documents& documents, const Shape& s, at::ScalarType 
     const Oracle want = oracle(q64, k64, v64, documents, scale);
     want.o_TND.backward(dout.to(at::kDouble));
 
-    const Attention got = attention_forward(q, k, v, documents, scale);
+    const Attention got = attention_forward(q, k, v, documents, scaled(scale));
     // exp turns an absolute error of a score (about |s| of 8) into a relative one.
     const double depth = 16 + std::sqrt(static_cast<double>(documents.longest() + s.dim));
     check_close(got.o_TND, want.o_TND, 1, depth, "o");
     check_close(got.lse_NT, want.lse_NT, 2, depth, "lse");
-    const AttentionGrad grad = attention_backward(dout, q, k, v, got, documents, scale);
+    // dv as a layer passes it: the tail of a wider row.
+    at::Tensor drow = at::empty_like(row);
+    AttentionGrad grad{
+        at::empty_like(q), at::empty_like(k),
+        drow.narrow(1, 3 * s.dim, s.kv_heads * s.dim).view({tokens, s.kv_heads, s.dim})};
+    attention_backward(dout, q, k, v, got, documents, scaled(scale), grad);
     // In bf16 delta comes from the rounded output, one more rounding's worth.
     check_close(grad.dq_TND, q64.grad(), 3, 4 * depth, "dq");
     check_close(grad.dk_TKD, k64.grad(), 3, 4 * depth, "dk");
@@ -94,7 +103,7 @@ BOOST_AUTO_TEST_CASE(large_scores_stay_finite) {
   const at::Tensor q = random({70, 1, 16}) * 60, k = random({70, 1, 16}) * 60;
   const at::Tensor v = random({70, 1, 16});
   const Documents documents{{0, 70}};
-  const Attention got = attention_forward(q, k, v, documents, 1.0);
+  const Attention got = attention_forward(q, k, v, documents, scaled(1.0));
   const Oracle want =
       oracle(q.to(at::kDouble), k.to(at::kDouble), v.to(at::kDouble), documents, 1.0);
   // Scores near 5e4 carry errors near 5e4 * 16 roundings; their exponentials inherit
@@ -105,19 +114,21 @@ BOOST_AUTO_TEST_CASE(large_scores_stay_finite) {
 
 BOOST_AUTO_TEST_CASE(no_tokens) {
   const at::Tensor q = at::empty({0, 2, 16}), k = at::empty({0, 1, 16});
-  const Attention out = attention_forward(q, k, k, {{0}}, 1.0);
+  const Attention out = attention_forward(q, k, k, {{0}}, scaled(1.0));
   BOOST_TEST(out.o_TND.numel() == 0);
-  BOOST_TEST(attention_backward(q, q, k, k, out, {{0}}, 1.0).dk_TKD.numel() == 0);
+  AttentionGrad grad{at::empty_like(q), at::empty_like(k), at::empty_like(k)};
+  attention_backward(q, q, k, k, out, {{0}}, scaled(1.0), grad);
+  BOOST_TEST(grad.dk_TKD.numel() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(future_and_neighbours_are_unseen) {
   at::manual_seed(4);
   at::Tensor q = random({100, 2, 16}), k = random({100, 2, 16}), v = random({100, 2, 16});
   const Documents documents{{0, 30, 100}};
-  const at::Tensor before = attention_forward(q, k, v, documents, 0.25).o_TND;
+  const at::Tensor before = attention_forward(q, k, v, documents, scaled(0.25)).o_TND;
   k[80].fill_(9);
   v[80].fill_(9);
-  const at::Tensor after = attention_forward(q, k, v, documents, 0.25).o_TND;
+  const at::Tensor after = attention_forward(q, k, v, documents, scaled(0.25)).o_TND;
   BOOST_TEST(at::equal(before.narrow(0, 0, 80), after.narrow(0, 0, 80)));
   BOOST_TEST(!at::equal(before.narrow(0, 80, 1), after.narrow(0, 80, 1)));
 }
@@ -128,17 +139,19 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_results) {
                    dout = random({400, 4, 32});
   const Documents documents{{0, 150, 190, 400}};
   check_threads([&]() -> std::vector<at::Tensor> {
-    const Attention out = attention_forward(q, k, k, documents, 0.2);
-    const AttentionGrad grad = attention_backward(dout, q, k, k, out, documents, 0.2);
+    const Attention out = attention_forward(q, k, k, documents, scaled(0.2));
+    AttentionGrad grad{at::empty_like(q), at::empty_like(k), at::empty_like(k)};
+    attention_backward(dout, q, k, k, out, documents, scaled(0.2), grad);
     return {out.o_TND, out.lse_NT, grad.dq_TND, grad.dk_TKD, grad.dv_TKD};
   });
 }
 
 BOOST_AUTO_TEST_CASE(refuses_documents_that_do_not_fit) {
   const at::Tensor q = at::ones({4, 2, 16});
-  BOOST_CHECK_THROW(attention_forward(q, q, q, {{0, 3}}, 1.0), Error);
-  BOOST_CHECK_THROW(attention_forward(q, q, q, {{0, 3, 2, 4}}, 1.0), Error);
-  BOOST_CHECK_THROW(attention_forward(q, at::ones({4, 3, 16}), q, {{0, 4}}, 1.0), Error);
+  BOOST_CHECK_THROW(attention_forward(q, q, q, {{0, 3}}, scaled(1.0)), Error);
+  BOOST_CHECK_THROW(attention_forward(q, q, q, {{0, 3, 2, 4}}, scaled(1.0)), Error);
+  BOOST_CHECK_THROW(attention_forward(q, at::ones({4, 3, 16}), q, {{0, 4}}, scaled(1.0)),
+                    Error);
 }
 
 BOOST_AUTO_TEST_CASE(longest_document) {

@@ -72,9 +72,36 @@ void check_slices(int64_t tokens, int64_t vocab, int64_t width, at::ScalarType d
   }
 }
 
+/// Both passes in one, on a rank with the whole vocabulary and some padding.
+void check_one_pass(int64_t tokens, int64_t vocab, int64_t width, at::ScalarType dtype) {
+  at::Tensor logits = padded_columns(random({tokens, vocab}, dtype), 0, vocab, width);
+  at::Tensor targets = at::randint(0, vocab, {tokens}, at::kLong);
+  if (tokens > 2) targets[2] = -100;
+  const at::Tensor weight =
+      at::where(targets.ge(0), at::rand({tokens}) + 0.5, at::zeros({tokens}));
+  at::Tensor expected = logits.clone();
+  const RowStatistics rows = cross_entropy_statistics(logits, targets, {0, vocab});
+  const at::Tensor lse = rows.max_T + rows.sum_T.log();
+  cross_entropy_backward_(expected, lse, targets, weight, {0, vocab});
+  const at::Tensor loss = cross_entropy_(logits, targets, weight, {0, vocab});
+  check_close(loss, (lse - rows.target_T).masked_fill(targets.lt(0), 0.0), 4, 0, "loss");
+  check_close(logits, expected, 1, 4, "dlogits");
+  BOOST_TEST(logits.narrow(1, vocab, width - vocab).ne(0).sum().item<int64_t>() == 0);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(cross_entropy)
+
+BOOST_AUTO_TEST_CASE(one_pass_is_both) {
+  at::manual_seed(7);
+  for (at::ScalarType dtype : kDtypes) {
+    for (int64_t tokens : {0, 1, 7, 80}) {
+      check_one_pass(tokens, 17, 17, dtype);
+      check_one_pass(tokens, 5000, 5056, dtype);
+    }
+  }
+}
 
 BOOST_AUTO_TEST_CASE(matches_autograd) {
   at::manual_seed(1);

@@ -20,9 +20,11 @@ void check_linear(int64_t tokens, int64_t in, int64_t out, at::ScalarType dtype)
     check_close(y, y64, 1, 4 + in, "y");
     check_close(linear_backward_input(dy, w), x64.grad(), 1, 4 + out, "dx");
     at::Tensor grad = at::full({out, in}, 1.5f);
-    linear_backward_weight(grad, dy, x);
+    linear_backward_weight(grad, dy, x, Accumulate::kAdd);
     // fp32 whatever the inputs' dtype: no bf16 rounding is allowed here.
     check_close(grad, w64.grad() + 1.5, 0, 4 + tokens, "dw");
+    linear_backward_weight(grad, dy, x, Accumulate::kOverwrite);
+    check_close(grad, w64.grad(), 0, 4 + tokens, "dw over stale values");
     at::Tensor kept = at::full({tokens, out}, NAN).to(dtype);
     const void* storage = kept.data_ptr();
     linear_forward_out(kept, x, w);
@@ -56,7 +58,7 @@ BOOST_AUTO_TEST_CASE(no_tokens) {
     BOOST_TEST((y.sizes() == at::IntArrayRef{0, 5}));
     BOOST_TEST((linear_backward_input(y, w).sizes() == at::IntArrayRef{0, 8}));
     at::Tensor grad = at::ones({5, 8});
-    linear_backward_weight(grad, y, x);
+    linear_backward_weight(grad, y, x, Accumulate::kAdd);
     BOOST_TEST(at::equal(grad, at::ones({5, 8})));
   }
 }
@@ -78,7 +80,7 @@ BOOST_AUTO_TEST_CASE(views_are_read_by_their_strides) {
               44, "rows of a buffer");
   BOOST_TEST(rows.narrow(0, 60, 30).abs().max().item<float>() == 0);
   at::Tensor grad = at::zeros({30, 40});
-  linear_backward_weight(grad, wide.narrow(1, 0, 30), x);
+  linear_backward_weight(grad, wide.narrow(1, 0, 30), x, Accumulate::kAdd);
   check_close(grad, at::mm(wide.narrow(1, 0, 30).to(at::kDouble).t(), x.to(at::kDouble)),
               0, 54, "dw");
 }
@@ -97,7 +99,7 @@ BOOST_AUTO_TEST_CASE(threads_do_not_change_results) {
                    dy = random({700, 250});
   check_threads([&]() -> std::vector<at::Tensor> {
     at::Tensor grad = at::zeros({250, 320});
-    linear_backward_weight(grad, dy, x);
+    linear_backward_weight(grad, dy, x, Accumulate::kAdd);
     return {linear_forward(x, w), linear_backward_input(dy, w), grad};
   });
 }

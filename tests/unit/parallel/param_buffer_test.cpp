@@ -166,7 +166,11 @@ BOOST_AUTO_TEST_CASE(all_starts_at_zero_and_gradients_return_to_it) {
     p->weight.fill_(3.0);
   }
   BOOST_TEST(largest(true) == 2.0);
-  buffer.zero_grads();
+  buffer.forget_grads();
+  for (const auto& p : buffer.params()) {
+    BOOST_TEST(p->grad_is_stale == (p->spec.shape.size() >= 2));
+    p->grad_to_add_to();
+  }
   BOOST_TEST(largest(true) == 0.0);
   BOOST_TEST(largest(false) == 3.0);
 }
