@@ -28,7 +28,11 @@ class NcclWork : public Work {
         finished_(std::move(finished)) {}
   /// The tensors go back to the allocator of the current stream, which therefore waits.
   ~NcclWork() override {
-    if (!link_.failed() && !keep_.empty()) block_current_stream();
+    try {
+      if (!link_.failed() && !keep_.empty()) block_current_stream();
+    } catch (const std::exception&) {
+      // The device itself has failed; whoever uses it next learns of it.
+    }
   }
 
   void wait() override {
@@ -94,7 +98,6 @@ NcclLink::NcclLink(std::string name, const NcclEnds& ends)
 
 NcclLink::~NcclLink() {
   if (comm_ == nullptr) return;
-  const c10::cuda::CUDAGuard guard(stream_.device_index());
   const bool in_order = !failed_ && std::uncaught_exceptions() == exceptions_at_birth_;
   if (in_order && finalized()) {
     ncclCommDestroy(comm_);
@@ -103,8 +106,14 @@ NcclLink::~NcclLink() {
   }
 }
 
+/// NCCL frees its buffers whether or not operations still run, so these come first.
 bool NcclLink::finalized() {
-  return accepted(ncclCommFinalize(comm_)) && poll() == ncclSuccess;
+  try {
+    return poll_until(patience_, [&] { return stream_.query(); }) &&
+           accepted(ncclCommFinalize(comm_)) && poll() == ncclSuccess;
+  } catch (const std::exception&) {
+    return false;  // The device itself has failed.
+  }
 }
 
 void NcclLink::connect() {

@@ -54,7 +54,7 @@ class Products : public PipelineModel {
   }
 
   at::Tensor empty_activation(int m) const override {
-    return at::empty({length(m), width_}, at::kFloat);
+    return at::empty({length(m), width_}, test::on_device(at::kFloat));
   }
 
   static int64_t length(int m) { return 1 + m % 3; }

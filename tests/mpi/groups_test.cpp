@@ -2,7 +2,9 @@
 #include <ATen/ATen.h>
 
 #include <boost/test/unit_test.hpp>
+#include <numeric>
 
+#include "mtrain/base/error.hpp"
 #include "support/session.hpp"
 
 using namespace mtrain;
@@ -53,5 +55,14 @@ BOOST_AUTO_TEST_CASE(stages_between_the_ends_have_no_embedding_partner) {
   groups.embedding->all_reduce(total, Reduce::kSum);
   BOOST_TEST(total.item<int64_t>() == (end ? world() - 1 : mine()));
 }
+
+#ifndef MTRAIN_CUDA
+BOOST_AUTO_TEST_CASE(a_program_without_cuda_refuses_nccl) {
+  std::vector<int> ranks(static_cast<size_t>(world()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  BOOST_CHECK_THROW(session().make_group("everyone", ranks, comm::Backend::kNccl),
+                    UserError);
+}
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -172,4 +172,22 @@ BOOST_AUTO_TEST_CASE(a_peer_must_be_another_rank_of_the_group) {
   BOOST_CHECK_EXCEPTION(group->start_send(x, -1, 0), Error, named);
 }
 
+BOOST_AUTO_TEST_CASE(nccl_carries_only_the_channels_of_the_group) {
+  if (world() == 1 || test::backend() != comm::Backend::kNccl) return;
+  const auto group = group_with({{0, 1, 0}});
+  const at::Tensor x = at::zeros({3}, on_device(at::kFloat));
+  const auto named = [](const Error& error) {
+    const std::string what = error.what();
+    BOOST_TEST_MESSAGE(what);
+    return what.find("of group pipeline with tag 7") != what.npos;
+  };
+  BOOST_CHECK_EXCEPTION(group->start_send(x, next(), 7), Error, named);
+  // Host tensors go where they like.
+  at::Tensor sent = at::full({3}, mine()), got = at::zeros({3}, sent.options());
+  auto pending = group->start_send(sent, next(), 7);
+  group->start_receive(got, before(), 7)->wait();
+  comm::finish(pending);
+  BOOST_TEST(at::equal(got, at::full({3}, before())));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,7 +11,8 @@
 namespace mtrain::comm {
 
 /// A started operation; it keeps its tensors alive. They must stay untouched until wait()
-/// has returned. Destroying one that was not waited for waits.
+/// has returned. Destroying one that was not waited for waits. It must not outlive its
+/// communicator.
 class Work {
  public:
   virtual ~Work() = default;
