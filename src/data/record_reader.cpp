@@ -76,14 +76,15 @@ class Reader {
         emit(parse_ordered_json(line, ""), number);
       } catch (const UserError& error) {
         ++records_;
-        faults_.add(path_, number, std::string_view(error.what()).substr(2));
+        faults_.add(path_, number, error.what());
       }
     }
   }
 
   void read_whole() {
-    stream_json(file_, path_,
-                [this](OrderedJson&& value) { emit(std::move(value), records_ + 1); });
+    OrderedJson whole = parse_ordered_json(read_input(path_), path_);
+    if (!whole.is_array()) return emit(std::move(whole), 1);
+    for (OrderedJson& value : whole) emit(std::move(value), records_ + 1);
   }
 
   // Universal newlines: \n, \r\n and \r end a line; the last line needs no end.

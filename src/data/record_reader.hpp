@@ -6,7 +6,7 @@
 #include <string>
 
 #include "fault_log.hpp"
-#include "guarded_json.hpp"
+#include "mtrain/base/json.hpp"
 
 namespace mtrain::data {
 

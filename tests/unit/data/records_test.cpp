@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(malformed_lines_are_counted_and_shown) {
   BOOST_TEST(has(error, "and 3 more"), error);
   BOOST_TEST(
       has(read("a.jsonl", "{\"x\":1}\n[1]\n"), "record 2: is a array, not an object"));
-  BOOST_TEST(has(read("a.jsonl", "{\"x\":1}\n{\"a\":1,\"a\":2}"), "duplicate key"));
+  BOOST_TEST(has(read("a.jsonl", "{\"x\":1}\n{\"a\":1,\"a\":2}"), "is given twice"));
   BOOST_TEST(
       has(read("a.txt", "good\nb\xff"), "record 2: is not valid UTF-8 from byte 1"));
 }
