@@ -1,7 +1,8 @@
-// Owns parsing of JSON from elsewhere (depth bound, duplicate keys); called by every layer
-// that reads JSON it did not write.
+// Owns parsing of JSON from elsewhere (depth bound, duplicate keys); called by every
+// layer that reads JSON it did not write.
 #include "mtrain/base/json.hpp"
 
+#include <type_traits>
 #include <vector>
 
 #include "mtrain/base/error.hpp"
@@ -9,18 +10,29 @@
 namespace mtrain {
 namespace {
 
+/// Looking up a key of an ordered object takes time in proportion to its size.
+constexpr size_t kMaxOrderedKeys = 1 << 14;
+
+/// What to do where Python's json module is more lenient than we are.
+enum class Leniency { kStrict, kPython };
+
 /// Builds one value from nlohmann's SAX events.
 template <class J>
 class Builder final : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(const std::string& place) : place_(place) {}
+  Builder(const std::string& place, Leniency leniency)
+      : place_(place), lenient_(leniency == Leniency::kPython) {}
   J& root() { return root_; }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(int64_t value) override { return add(value); }
   bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
+  bool number_float(double value, const std::string& text) override {
+    const bool whole = text.find_first_not_of("-0123456789") == text.npos;
+    if (!lenient_ || !whole) return add(value);
+    return add(J::binary({text.begin(), text.end()}));
+  }
   bool string(std::string& value) override { return add(std::move(value)); }
   bool binary(Json::binary_t&) override { return false; }
   bool start_object(size_t) override { return open(J::object()); }
@@ -30,7 +42,9 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool key(std::string& name) override {
     const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
-    if (!fresh) fault(cat("key \"", name, "\" is given twice"));
+    if (!fresh && !lenient_) fault(cat("key \"", name, "\" is given twice"));
+    if (std::is_same_v<J, OrderedJson> && stack_.back()->size() > kMaxOrderedKeys)
+      fault(cat("an object has more than ", kMaxOrderedKeys, " keys"));
     slot_ = &*member;
     return true;
   }
@@ -38,6 +52,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   bool parse_error(size_t, const std::string&, const Json::exception& error) override {
     const std::string text = error.what();
     fault(cat("not valid JSON: ", text.substr(text.find("] ") + 2)));
+    return false;
   }
 
  private:
@@ -77,14 +92,15 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
   const std::string& place_;
+  bool lenient_;
   J root_;
   J* slot_ = nullptr;
   std::vector<J*> stack_;
 };
 
 template <class J>
-J parse(std::string_view text, const std::string& place) {
-  Builder<J> builder(place);
+J parse(std::string_view text, const std::string& place, Leniency leniency) {
+  Builder<J> builder(place, leniency);
   Json::sax_parse(text, &builder);
   return std::move(builder.root());
 }
@@ -92,11 +108,15 @@ J parse(std::string_view text, const std::string& place) {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
-  return parse<Json>(text, place);
+  return parse<Json>(text, place, Leniency::kStrict);
 }
 
 OrderedJson parse_ordered_json(std::string_view text, const std::string& place) {
-  return parse<OrderedJson>(text, place);
+  return parse<OrderedJson>(text, place, Leniency::kStrict);
+}
+
+OrderedJson parse_lenient_json(std::string_view text, const std::string& place) {
+  return parse<OrderedJson>(text, place, Leniency::kPython);
 }
 
 }  // namespace mtrain

@@ -17,4 +17,9 @@ inline constexpr size_t kMaxJsonDepth = 64;
 Json parse_json(std::string_view text, const std::string& place);
 OrderedJson parse_ordered_json(std::string_view text, const std::string& place);
 
+/// The same as Python's json.loads reads it: of a key given twice the last value counts,
+/// at the place of the first, and whole numbers beyond 64 bits keep their digits, as a
+/// binary value.
+OrderedJson parse_lenient_json(std::string_view text, const std::string& place);
+
 }  // namespace mtrain

@@ -1,8 +1,9 @@
 // JSON from elsewhere: depth, duplicates, malformed text.
+#include "mtrain/base/json.hpp"
+
 #include <boost/test/unit_test.hpp>
 
 #include "mtrain/base/error.hpp"
-#include "mtrain/base/json.hpp"
 
 using namespace mtrain;
 
