@@ -121,7 +121,10 @@ struct Preparation::Impl {
 Preparation::Impl::Impl(const PrepareOptions& given) : options(given) {
   check_options(options);
   source = source_hash(options);
-  folder = options.output_path + ".parts";
+  const fs::path output(options.output_path);
+  folder = (output.parent_path() /
+            (output.stem().string() + ".parts" + output.extension().string()))
+               .string();
 }
 
 // The state of one generator runs through all samplings, those of evaluation last.
@@ -240,8 +243,11 @@ int64_t Preparation::encode(int64_t i) {
   const auto count =
       std::min(static_cast<size_t>(next->rows_of_part), next->rows.size() - begin);
   if (!impl.encoder) impl.encoder = std::make_unique<PartEncoder>(impl.options);
-  std::error_code ignored;
-  fs::create_directories(impl.folder, ignored);
+  std::error_code error;
+  fs::create_directory(impl.folder, error);
+  if (error)
+    throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
+                    "give a path in a folder that exists and can be written");
   const Part part =
       impl.encoder->encode(*next->datasets, std::span(next->rows).subspan(begin, count));
   write_part(path, impl.source, part);
