@@ -58,15 +58,19 @@ void report(const std::vector<data::PreparedStore>& stores, double seconds) {
 void encode_share(data::Preparation& preparation, const comm::Session& session) {
   const Stopwatch watch;
   double told = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, kept = 0;
   for (int64_t i = session.rank(); i < preparation.parts(); i += session.world_size()) {
-    tokens += preparation.encode(i);
+    const int64_t encoded = preparation.encode(i);
+    tokens += encoded;
+    if (encoded == 0) ++kept;
     if (watch.seconds() - told < kProgressSeconds) continue;
     told = watch.seconds();
     log::info(cat("data: part ", i + 1, " of ", preparation.parts(), ", ",
                   human_count(double(tokens) / told * session.world_size()),
                   " tokens/s"));
   }
+  if (kept > 0)
+    log::info(cat("data: goes on: ", kept, " parts of this rank were there already"));
 }
 
 /// Makes the stores that `options` ask for, unless they are there. Collective.
