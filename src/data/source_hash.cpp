@@ -48,8 +48,8 @@ std::string source_hash(const PrepareOptions& options) {
   ContentHash hash;
   hash.add(describe(options));
   const std::filesystem::path folder(options.tokenizer_dir);
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+  hash.add(MappedFile((folder / "tokenizer.json").string()).bytes());
+  for (const char* name : {"tokenizer_config.json", "chat_template.jinja"}) {
     const auto path = folder / name;
     if (std::filesystem::exists(path)) hash.add(MappedFile(path.string()).bytes());
   }

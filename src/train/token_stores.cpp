@@ -85,7 +85,8 @@ void prepare_together(const data::PrepareOptions& options, const comm::Session& 
     log::info(cat("data: ", options.output_path, " is up to date"));
     return;
   }
-  session.agree([&] { encode_share(*preparation, session); });
+  session.agree(
+      [&] { with_remedy(kDataRemedy, [&] { encode_share(*preparation, session); }); });
   session.agree([&] {
     if (session.rank() != 0) return;
     report(with_remedy(kDataRemedy, [&] { return preparation->finish(); }),
@@ -184,9 +185,11 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
     options.val_size = 0;
   }
   if (!options.dataset.empty()) prepare_together(options, session);
+  // A store beside one that was just made is ours only where the deck asks for it.
+  const bool asked = found || deck.data.val_size > 0 || !deck.data.eval_dataset.empty();
   session.agree([&] {
     const std::string eval_path = eval_store_path(path);
-    if (fs::exists(eval_path)) stores.eval = eval_path;
+    if (asked && fs::exists(eval_path)) stores.eval = eval_path;
   });
   return stores;
 }

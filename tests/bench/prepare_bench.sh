@@ -19,6 +19,7 @@ template = qwen3
 cutoff_len = 2048
 tokenized_path = $work/tokens.h5
 DECK
-OMP_NUM_THREADS=1 taskset -c 0 "$build/bin/mprep" "$work/deck.ini" | grep -E 'samples of|tokens/s'
-RAYON_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_DATASETS_CACHE="$work/cache" HF_HUB_OFFLINE=1 \
+TIMEFORMAT='%U s in the program, %S s in the system, %R s in all'
+time OMP_NUM_THREADS=1 taskset -c 0 "$build/bin/mprep" "$work/deck.ini"
+time HF_DATASETS_DISABLE_PROGRESS_BARS=1 RAYON_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_DATASETS_CACHE="$work/cache" HF_HUB_OFFLINE=1 \
   taskset -c 0 "${PYTHON:-python3}" -B "$here/hf_prepare.py" "$model/tokenizer.json" "$work/bench.jsonl"

@@ -123,6 +123,23 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_up_to_date_is_kept) {
   BOOST_TEST(!Preparation(options).up_to_date());
 }
 
+BOOST_AUTO_TEST_CASE(datasets_for_evaluation_get_a_store_of_their_own) {
+  const Inputs inputs;
+  inputs.folder.write("dataset_info.json", R"({"tasks": {"file_name": "tasks.jsonl"},
+      "exam": {"file_name": "tasks.jsonl", "num_samples": 40}})");
+  PrepareOptions options = inputs.options();
+  options.val_size = 0;
+  options.eval_dataset = {"exam"};
+  const auto stores = prepare(options);
+  BOOST_REQUIRE(stores.size() == 2u);
+  BOOST_TEST(stores[0].stats.samples == kRecords);
+  BOOST_TEST(stores[1].stats.samples == 40);
+  BOOST_TEST(stores[1].path == options.eval_output_path);
+  options.val_size = 1;
+  BOOST_TEST(test::user_error([&] { prepare(options); }).find("exclude") !=
+             std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(rows_hold_each_sample_once_and_are_nearly_full) {
   const Inputs inputs;
   const auto stores = prepare(inputs.options());
