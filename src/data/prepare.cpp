@@ -232,10 +232,10 @@ int64_t Preparation::parts() const {
   return impl_->parts();
 }
 
-int64_t Preparation::encode(int64_t i) {
+std::optional<int64_t> Preparation::encode(int64_t i) {
   Impl& impl = *impl_;
   const std::string path = impl.part_path(i);
-  if (part_is_there(path, impl.source)) return 0;
+  if (part_is_there(path, impl.source)) return std::nullopt;
   const auto next =
       std::find_if(impl.splits.rbegin(), impl.splits.rend(),
                    [&](const SplitPlan& split) { return split.first_part <= i; });

@@ -60,9 +60,9 @@ void encode_share(data::Preparation& preparation, const comm::Session& session) 
   double told = 0;
   int64_t tokens = 0, kept = 0;
   for (int64_t i = session.rank(); i < preparation.parts(); i += session.world_size()) {
-    const int64_t encoded = preparation.encode(i);
-    tokens += encoded;
-    if (encoded == 0) ++kept;
+    const auto encoded = preparation.encode(i);
+    tokens += encoded.value_or(0);
+    if (!encoded) ++kept;
     if (watch.seconds() - told < kProgressSeconds) continue;
     told = watch.seconds();
     log::info(cat("data: part ", i + 1, " of ", preparation.parts(), ", ",

@@ -88,9 +88,9 @@ class Preparation {
   bool up_to_date() const;
 
   int64_t parts() const;
-  /// Encodes part i unless its file is there. Tokens encoded now: 0 for one that was
-  /// there. Faults of single records are kept for finish().
-  int64_t encode(int64_t i);
+  /// Encodes part i unless its file is there. The tokens encoded, or nothing for a part
+  /// that was there. Faults of single records are kept for finish().
+  std::optional<int64_t> encode(int64_t i);
   /// Joins all parts into the stores; the samples are those LLaMA-Factory trains on.
   /// UserError lists malformed records by file and line; nothing is written then.
   std::vector<PreparedStore> finish();
