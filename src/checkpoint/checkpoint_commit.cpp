@@ -13,8 +13,8 @@
 #include "file.hpp"
 #include "manifest.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
-#include "strict_json.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
@@ -30,7 +30,7 @@ void write_file(const fs::path& path, const std::string& text) {
 std::vector<RankFile> parse_summaries(const std::vector<std::string>& summaries) {
   std::vector<RankFile> files;
   for (const std::string& text : summaries)
-    files.push_back(rank_file_from_json(parse_strict(text, "summary of a rank")));
+    files.push_back(rank_file_from_json(parse_json(text, "summary of a rank")));
   return files;
 }
 

@@ -8,6 +8,7 @@
 #include "crc32c.hpp"
 #include "dtype.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "strict_json.hpp"
 
 namespace mtrain::checkpoint {
@@ -187,7 +188,7 @@ std::string manifest_text(const Manifest& manifest) {
 
 Manifest parse_manifest(const std::string& text, const std::string& path) {
   const char* remedy = "use another checkpoint; this one was damaged or changed";
-  const json value = parse_strict(text, path);
+  const json value = parse_json(text, path);
   try {
     if (value.at("format") != kFormat) throw Error("it is of another format");
     if (value.at("version") != kSchemaVersion)

@@ -11,6 +11,7 @@
 #include "coverage.hpp"
 #include "dtype.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "strict_json.hpp"
 
 static_assert(std::endian::native == std::endian::little, "files are read as they lie");
@@ -108,7 +109,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : file_(File::open_to_read(path)) {
   const int64_t file_size = file_.size();
   const std::string text = header_text(file_, file_size);
-  const json header = parse_strict(text, cat("the header of ", path.string()));
+  const json header = parse_json(text, cat("the header of ", path.string()));
   for (const auto& [name, description] : header.items()) {
     if (name == "__metadata__") {
       check_metadata(file_, description);

@@ -5,9 +5,9 @@
 
 #include "file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "safetensors_file.hpp"
-#include "strict_json.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
@@ -77,7 +77,7 @@ bool is_plain_name(const std::string& name) {
 
 /// tensor -> shard, every shard name checked.
 std::map<std::string, std::string> read_index(const fs::path& path) {
-  const auto index = parse_strict(read_text(path, kMaxIndex), path.string());
+  const auto index = parse_json(read_text(path, kMaxIndex), path.string());
   if (!index.is_object() || !index.contains("weight_map") ||
       !index["weight_map"].is_object())
     throw UserError(cat(path.string(), " has no object \"weight_map\""));

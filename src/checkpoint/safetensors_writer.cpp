@@ -12,11 +12,11 @@
 #include "dtype.hpp"
 #include "file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "safetensors_file.hpp"
 #include "safetensors_plan.hpp"
-#include "strict_json.hpp"
 
 namespace mtrain::checkpoint {
 
@@ -149,7 +149,7 @@ std::string SafetensorsWriter::summary() {
 void SafetensorsWriter::commit(const std::vector<std::string>& summaries) {
   std::vector<Box> written;
   for (const std::string& text : summaries)
-    for (Box& box : boxes_from_json(parse_strict(text, "summary of an export")))
+    for (Box& box : boxes_from_json(parse_json(text, "summary of an export")))
       written.push_back(std::move(box));
   const auto faults = coverage_faults(state_->shards, written);
   if (!faults.empty())

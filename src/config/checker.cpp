@@ -87,6 +87,8 @@ void check_built(Checker& checker) {
     const Key* key = find_key(row.key);
     const std::string text = key->text(checker.deck());
     if (!checker.given(row.key) || !needs_missing(row, text, key->default_text)) continue;
+    // mprep only uses the keys of this section, and can prepare for any stage.
+    if (checker.purpose() == Purpose::kPrepare && key->section != "data") continue;
     if (row.effect == NotBuilt::Effect::kWarning) {
       checker.no_effect(row.key, cat(row.capability, " is not built yet"));
       continue;

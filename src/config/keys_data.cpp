@@ -15,7 +15,7 @@ void declare_sources(SectionKeys<Data>& data) {
   data.add("template", &Data::template_, "",
            one_of_or_empty({"qwen", "qwen3", "qwen3_nothink", "qwen3_vl",
                             "qwen3_vl_nothink", "chatml", "default", "empty"}),
-           "chat template");
+           "chat template; null: as the tokenizer's own chat template shows");
   data.add("cutoff_len", &Data::cutoff_len, 2048, at_least(1),
            "tokens a sample keeps at most");
   data.add("max_samples", &Data::max_samples, {}, at_least(1),
@@ -51,7 +51,9 @@ void declare_mixing(SectionKeys<Data>& data) {
   data.add("interleave_probs", &Data::interleave_probs, {}, between(0, 1),
            "probability of each dataset when interleaved");
   data.add("preprocessing_batch_size", &Data::preprocessing_batch_size, 1000, at_least(1),
-           "samples packed together");
+           "records packed together, or joined and cut together for stage pt");
+  data.add("skip_malformed", &Data::skip_malformed, false, any_value(),
+           "leave malformed records out, and say which; false: refuse the dataset");
   data.add("tokenized_path", &Data::tokenized_path, "", any_value(),
            "token store (HDF5): mprep writes it, mtrain reads it");
   data.add("shuffle", &Data::shuffle, true, any_value(),

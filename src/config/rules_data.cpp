@@ -41,19 +41,6 @@ void check_sources(Checker& checker) {
   }
 }
 
-void check_template(Checker& checker) {
-  const Deck& deck = checker.deck();
-  const bool reads_store =
-      checker.purpose() == Purpose::kTrain && !deck.data.tokenized_path.empty();
-  if (deck.data.template_.empty() && deck.train.stage != Stage::kPt && !reads_store &&
-      !deck.data.dataset.empty()) {
-    checker.fault({"template", "stage", "dataset"},
-                  cat("stage = ", to_string(deck.train.stage),
-                      " turns conversations into tokens and needs a chat template"),
-                  "write template = qwen3_nothink");
-  }
-}
-
 void check_stage(Checker& checker) {
   const Deck& deck = checker.deck();
   const auto only_sft = [&](const std::string& key, bool value) {
@@ -136,7 +123,6 @@ void check_evaluation(Checker& checker) {
 void check_data(Checker& checker) {
   check_model(checker);
   check_sources(checker);
-  check_template(checker);
   check_stage(checker);
   check_mixing(checker);
   check_evaluation(checker);

@@ -31,10 +31,10 @@ class AddedTokenMatcher {
   void split(std::string_view text,
              const std::function<void(std::string_view, int32_t)>& take) const;
   bool empty() const { return tokens_.empty(); }
-
- private:
+  /// The longest token that begins at byte `at`, or null.
   const AddedToken* longest_at(std::string_view text, size_t at) const;
 
+ private:
   std::vector<AddedToken> tokens_;
   std::array<std::vector<uint32_t>, 256> by_first_byte_;  ///< longest first
 };

@@ -36,17 +36,32 @@ StageTokens stage_tokens(const TemplateSpec* spec, const Tokenizer& tokenizer) {
   return tokens;
 }
 
-ChatTemplate::ChatTemplate(const TemplateSpec& spec, const Tokenizer& tokenizer,
+ChatTemplate::ChatTemplate(TemplateSpec spec, const Tokenizer& tokenizer,
                            const std::optional<std::string>& default_system)
-    : spec_(spec),
+    : spec_(std::move(spec)),
       tokenizer_(tokenizer),
-      default_system_(default_system.value_or(std::string(spec.default_system))),
-      eos_id_(stage_tokens(&spec, tokenizer).eos_id) {}
+      tool_format_(find_tool_format(spec_.tool_format)),
+      default_system_(default_system.value_or(std::string(spec_.default_system))),
+      eos_id_(stage_tokens(&spec_, tokenizer).eos_id) {}
+
+const Slot& ChatTemplate::slot(Role role) const {
+  switch (role) {
+    case Role::kUser:
+      return spec_.user;
+    case Role::kAssistant:
+      return spec_.assistant;
+    case Role::kFunction:
+      return spec_.function;
+    case Role::kObservation:
+      break;
+  }
+  return spec_.observation;
+}
 
 // The turn's number replaces the first {{idx}} of the filled text, even one in the
 // content, as in the reference.
-void ChatTemplate::fill(const std::vector<SlotPart>& slot, std::string_view content,
-                        size_t turn, std::vector<int32_t>& ids) const {
+void ChatTemplate::fill(const Slot& slot, std::string_view content, size_t turn,
+                        std::vector<int32_t>& ids) const {
   for (const SlotPart& part : slot) {
     if (part.kind == SlotPart::Kind::kEos) {
       ids.push_back(eos_id_);
@@ -60,17 +75,22 @@ void ChatTemplate::fill(const std::vector<SlotPart>& slot, std::string_view cont
 }
 
 std::vector<EncodedTurn> ChatTemplate::encode(const std::vector<Message>& messages,
-                                              const std::string& system) const {
+                                              const std::string& system,
+                                              const std::string& tools) const {
   MT_CHECK(messages.size() % 2 == 0, messages.size(), " messages");
   std::vector<EncodedTurn> turns(messages.size() / 2);
   const std::string& shown_system = system.empty() ? default_system_ : system;
-  if (!shown_system.empty() && !turns.empty())
-    fill(spec_.system, shown_system, 0, turns[0].source);
+  if ((!shown_system.empty() || !tools.empty()) && !turns.empty()) {
+    const std::string described = tools.empty() ? "" : tool_format_.describe(tools);
+    fill(spec_.system, shown_system + described, 0, turns[0].source);
+  }
   for (size_t i = 0; i < messages.size(); ++i) {
-    const bool asks = messages[i].role == Role::kUser;
-    EncodedTurn& turn = turns[i / 2];
-    fill(asks ? spec_.user : spec_.assistant, messages[i].content, i / 2,
-         i % 2 == 0 ? turn.source : turn.target);
+    const auto& [role, content] = messages[i];
+    auto& ids = i % 2 == 0 ? turns[i / 2].source : turns[i / 2].target;
+    if (role == Role::kFunction)
+      fill(slot(role), format_calls(tool_format_, content), i / 2, ids);
+    else
+      fill(slot(role), content, i / 2, ids);
   }
   return turns;
 }

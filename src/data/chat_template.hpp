@@ -9,6 +9,7 @@
 
 #include "aligned_record.hpp"
 #include "mtrain/data/tokenizer.hpp"
+#include "tool_format.hpp"
 
 namespace mtrain::data {
 
@@ -18,13 +19,17 @@ struct SlotPart {
   enum class Kind { kText, kEos } kind;
   std::string_view text;
 };
+using Slot = std::vector<SlotPart>;
 
 /// One row of the table of templates; parts as in LLaMA-Factory's data/template.py.
 struct TemplateSpec {
   std::string_view name;
-  std::vector<SlotPart> system;
-  std::vector<SlotPart> user;
-  std::vector<SlotPart> assistant;
+  Slot system;
+  Slot user;
+  Slot assistant;
+  Slot function;
+  Slot observation;
+  std::string_view tool_format;
   std::string_view default_system;
   std::string_view stop_word;  ///< replaces the tokenizer's eos token; "" for none
   bool reasoning;              ///< adds empty thoughts to responses without one
@@ -32,6 +37,14 @@ struct TemplateSpec {
 
 /// The row named `name`. UserError with the known names when there is none.
 const TemplateSpec& find_template(const std::string& name);
+
+/// The row for decks that name no template: the one the tokenizer's own chat template
+/// amounts to in the reference; "empty" for a tokenizer without. UserError where that
+/// chat template is not one we know.
+const TemplateSpec& template_of(const Tokenizer& tokenizer);
+
+/// `spec` with another tool format (deck key tool_format).
+TemplateSpec with_tool_format(TemplateSpec spec, const std::string& tool_format);
 
 /// A turn of a conversation: what is asked, and what is answered.
 struct EncodedTurn {
@@ -44,20 +57,26 @@ class ChatTemplate {
  public:
   /// `default_system` replaces the template's own when given, even by "". UserError when
   /// the tokenizer lacks a token the template needs.
-  ChatTemplate(const TemplateSpec& spec, const Tokenizer& tokenizer,
+  ChatTemplate(TemplateSpec spec, const Tokenizer& tokenizer,
                const std::optional<std::string>& default_system);
 
-  /// Turns of alternating user and assistant messages; the system text is part of the
-  /// first source. `system` "" takes the default.
+  const TemplateSpec& spec() const { return spec_; }
+
+  /// Turns of messages that ask and answer by turns; the system text and the descriptions
+  /// of tools are part of the first source. `system` "" takes the default. Throws
+  /// RecordFault for malformed tools and calls.
   std::vector<EncodedTurn> encode(const std::vector<Message>& messages,
-                                  const std::string& system) const;
+                                  const std::string& system,
+                                  const std::string& tools) const;
 
  private:
-  void fill(const std::vector<SlotPart>& slot, std::string_view content, size_t turn,
+  const Slot& slot(Role role) const;
+  void fill(const Slot& slot, std::string_view content, size_t turn,
             std::vector<int32_t>& ids) const;
 
-  const TemplateSpec& spec_;
+  TemplateSpec spec_;
   const Tokenizer& tokenizer_;
+  const ToolFormat& tool_format_;
   std::string default_system_;
   int32_t eos_id_;
 };

@@ -20,24 +20,65 @@ std::vector<std::string> keys_of(const Json& object) {
   return keys;
 }
 
-std::string column(const JsonField& columns, const char* key) {
-  return columns.has(key) ? columns.at(key).string() : "";
+/// A name in dataset_info.json and the member it fills.
+template <class Names>
+struct NameKey {
+  const char* key;
+  std::string Names::*member;
+};
+
+constexpr NameKey<ColumnNames> kColumns[] = {
+    {"prompt", &ColumnNames::prompt},     {"query", &ColumnNames::query},
+    {"response", &ColumnNames::response}, {"messages", &ColumnNames::messages},
+    {"history", &ColumnNames::history},   {"system", &ColumnNames::system},
+    {"tools", &ColumnNames::tools},       {"chosen", &ColumnNames::chosen},
+    {"rejected", &ColumnNames::rejected},
+};
+constexpr NameKey<TagNames> kTags[] = {
+    {"role_tag", &TagNames::role},
+    {"content_tag", &TagNames::content},
+    {"user_tag", &TagNames::user},
+    {"assistant_tag", &TagNames::assistant},
+    {"observation_tag", &TagNames::observation},
+    {"function_tag", &TagNames::function},
+    {"system_tag", &TagNames::system},
+};
+
+// Where `columns` or `tags` is given, what it does not name does not exist, not even by
+// default.
+template <class Names, size_t N>
+Names read_names(const JsonField& entry, const char* member,
+                 const NameKey<Names> (&keys)[N],
+                 std::initializer_list<const char*> unsupported) {
+  Names names;
+  if (!entry.has(member)) return names;
+  const JsonField given = entry.at(member);
+  for (const auto& [name, value] : given.object().items()) {
+    const bool known = std::any_of(std::begin(keys), std::end(keys),
+                                   [&](const auto& key) { return name == key.key; });
+    const bool refused = std::any_of(unsupported.begin(), unsupported.end(),
+                                     [&](const char* other) { return name == other; });
+    if (refused && !value.is_null()) given.at(name.c_str()).fault("is not supported yet");
+    if (!known && !refused) log::warning(cat(given.place(), ".", name, " has no effect"));
+  }
+  for (const auto& key : keys)
+    names.*key.member = given.has(key.key) ? given.at(key.key).string() : "";
+  return names;
 }
 
-// Where `columns` is given, what it does not name does not exist, not even by default.
-AlpacaColumns read_columns(const JsonField& entry) {
-  if (!entry.has("columns")) return {"instruction", "input", "output", "", "", ""};
-  const JsonField columns = entry.at("columns");
-  for (const char* key : {"images", "videos", "audios", "kto_tag", "chosen", "rejected"})
-    if (columns.has(key)) columns.at(key).fault("is not supported yet");
-  return {column(columns, "prompt"),   column(columns, "query"),
-          column(columns, "response"), column(columns, "history"),
-          column(columns, "system"),   column(columns, "tools")};
+Formatting read_formatting(const JsonField& entry) {
+  if (!entry.has("formatting")) return Formatting::kAlpaca;
+  const std::string& name = entry.at("formatting").string();
+  if (name == "alpaca") return Formatting::kAlpaca;
+  if (name == "sharegpt") return Formatting::kSharegpt;
+  if (name == "openai") return Formatting::kOpenai;
+  entry.at("formatting")
+      .fault(cat("is '", name, "': known are alpaca, sharegpt and openai"));
 }
 
 void refuse_unsupported(const JsonField& entry, Stage stage) {
   for (const char* key : {"hf_hub_url", "ms_hub_url", "om_hub_url", "script_url",
-                          "cloud_file_name", "num_samples", "subset", "folder"})
+                          "cloud_file_name", "subset", "folder"})
     if (entry.has(key)) entry.at(key).fault("is not supported: datasets are local files");
   if (entry.has("split") && entry.at("split").string() != "train")
     entry.at("split").fault("is not supported: a local file is one split");
@@ -45,18 +86,39 @@ void refuse_unsupported(const JsonField& entry, Stage stage) {
     entry.fault(stage == Stage::kDpo
                     ? "has no 'ranking': stage dpo needs preference pairs"
                     : "has 'ranking': it is for stage dpo only");
-  if (!entry.has("formatting")) return;
-  const std::string& formatting = entry.at("formatting").string();
-  if (formatting != "alpaca")
-    entry.at("formatting")
-        .fault(cat("is '", formatting, "': only 'alpaca' is supported so far"));
 }
 
 void warn_of_unknown(const JsonField& entry) {
-  const auto known = {"file_name", "formatting", "ranking", "columns", "tags", "split"};
+  const auto known = {"file_name", "formatting", "ranking",    "columns",
+                      "tags",      "split",      "num_samples"};
   for (const auto& key : keys_of(entry.object()))
     if (std::find(known.begin(), known.end(), key) == known.end())
       log::warning(cat(entry.place(), ".", key, " has no effect"));
+}
+
+// A folder stands for all its files, in the order of their names.
+std::vector<std::string> files_of(const JsonField& file_name,
+                                  const std::string& dataset_dir) {
+  namespace fs = std::filesystem;
+  const fs::path path = fs::path(dataset_dir) / file_name.string();
+  if (!fs::is_directory(path)) return {path.string()};
+  std::vector<std::string> paths;
+  for (const auto& file : fs::directory_iterator(path)) {
+    paths.push_back(file.path().string());
+    if (file.path().extension() != fs::path(paths.front()).extension())
+      file_name.fault(cat("is a folder with files of several types: ", paths.front(),
+                          " and ", paths.back()));
+  }
+  if (paths.empty()) file_name.fault("is an empty folder");
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+std::optional<int64_t> read_num_samples(const JsonField& entry) {
+  if (!entry.has("num_samples")) return std::nullopt;
+  const int64_t count = entry.at("num_samples").index(INT32_MAX);
+  if (count == 0) entry.at("num_samples").fault("must be above 0");
+  return count;
 }
 
 DatasetEntry read_entry(const JsonField& entry, const std::string& name,
@@ -64,8 +126,16 @@ DatasetEntry read_entry(const JsonField& entry, const std::string& name,
   entry.object();
   refuse_unsupported(entry, stage);
   warn_of_unknown(entry);
-  const auto path = std::filesystem::path(dataset_dir) / entry.at("file_name").string();
-  return {name, path.string(), Formatting::kAlpaca, read_columns(entry)};
+  DatasetEntry result;
+  result.name = name;
+  result.paths = files_of(entry.at("file_name"), dataset_dir);
+  result.formatting = read_formatting(entry);
+  result.ranking = stage == Stage::kDpo;
+  result.num_samples = read_num_samples(entry);
+  result.columns =
+      read_names(entry, "columns", kColumns, {"images", "videos", "audios", "kto_tag"});
+  result.tags = read_names(entry, "tags", kTags, {});
+  return result;
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "guarded_json.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 
 namespace mtrain::data {
 

@@ -1,131 +1,76 @@
-// Owns the way from datasets to a token store; called by mprep, and by the trainer where
-// a deck names datasets but no store.
+// Owns the way from datasets to token stores, cut into parts; called by mprep, and by the
+// trainer where a deck names datasets but no store.
 #include "mtrain/data/prepare.hpp"
 
-#include <functional>
-#include <memory>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
 
-#include "alpaca.hpp"
-#include "dataset_info.hpp"
 #include "mtrain/base/error.hpp"
-#include "mtrain/base/timer.hpp"
 #include "mtrain/data/token_store.hpp"
-#include "pretrain_encoder.hpp"
-#include "record_reader.hpp"
-#include "sft_encoder.hpp"
+#include "part_encoder.hpp"
+#include "prepare_rules.hpp"
 
 namespace mtrain::data {
 namespace {
 
-void refuse(bool fault, std::string_view what, std::string_view remedy) {
-  if (fault) throw UserError(std::string(what), std::string(remedy));
-}
+namespace fs = std::filesystem;
 
-// Combinations the reference refuses too, then what is not built yet.
-void check(const PrepareOptions& options) {
-  const bool sft = options.stage == Stage::kSft;
-  refuse(options.dataset.empty(), "no dataset is given", "set dataset");
-  refuse(options.cutoff_len < 2, cat("cutoff_len = ", options.cutoff_len, " is below 2"),
-         "set cutoff_len to the longest sample you want, for instance 2048");
-  refuse(options.preprocessing_batch_size < 1, "preprocessing_batch_size is below 1",
-         "set preprocessing_batch_size = 1000");
-  refuse(!sft && (options.train_on_prompt || options.mask_history),
-         "train_on_prompt and mask_history are for stage sft only", "remove them");
-  refuse(options.train_on_prompt && options.mask_history,
-         "train_on_prompt and mask_history exclude each other",
-         "set one of them to false");
-  refuse(!sft && options.neat_packing, "neat_packing is for stage sft only",
-         "set neat_packing = false");
-  refuse(options.stage == Stage::kDpo, "stage dpo can't be prepared yet",
-         "use pt or sft");
-  refuse(sft && (options.neat_packing || options.packing.value_or(false)),
-         "packing and neat_packing are not supported yet for stage sft",
-         "set packing = false and neat_packing = false");
-  refuse(options.tool_format.has_value(), "tool_format is not supported yet",
-         "remove it");
-  refuse(sft && options.template_name.empty(), "stage sft needs a template",
-         "set template, for instance template = qwen3");
-}
+constexpr int64_t kRecordsOfPart = 1000;
+constexpr int64_t kMostParts = 4096;
 
-// Packing that the user asked for costs one token, packing that is the default does not.
-PretrainOptions pretrain_options(const PrepareOptions& options) {
-  const int64_t cutoff_len =
-      options.cutoff_len - (options.packing.value_or(false) ? 1 : 0);
-  return {cutoff_len, options.packing.value_or(true), options.preprocessing_batch_size};
-}
+/// The records of one store and their parts.
+struct SplitPlan {
+  const std::vector<Dataset>* datasets;
+  std::vector<RowRef> rows;
+  std::string path;
+  int64_t first_part = 0;
+  int64_t rows_of_part = 0;  ///< whole batches, whatever the number of processes
 
-SftOptions sft_options(const PrepareOptions& options) {
-  return {options.cutoff_len, options.train_on_prompt, options.mask_history,
-          options.enable_thinking, options.preserve_thinking};
-}
-
-// Collects samples into the store and counts them.
-class Collector {
- public:
-  Collector(TokenStoreWriter& writer, PrepareStats& stats)
-      : writer_(writer), stats_(stats) {}
-  void operator()(const Sample& sample) {
-    writer_.append(sample);
-    ++stats_.samples;
-    stats_.tokens += static_cast<int64_t>(sample.input_ids.size());
-    stats_.trained_positions += trained_positions(sample.labels);
+  int64_t parts() const {
+    return (static_cast<int64_t>(rows.size()) + rows_of_part - 1) / rows_of_part;
   }
-
- private:
-  TokenStoreWriter& writer_;
-  PrepareStats& stats_;
 };
 
-// Converted records of all datasets, one after the other, at most max_samples of each.
-// Files are read to their end all the same: a fault behind the last record used is a
-// fault.
-void for_each_record(const PrepareOptions& options, FaultLog& faults, PrepareStats& stats,
-                     const std::function<void(const AlignedRecord&)>& take) {
-  for (const auto& entry :
-       read_dataset_info(options.dataset_dir, options.dataset, options.stage)) {
-    AlpacaConverter converter(entry, faults);
-    AlignedRecord aligned;
-    int64_t left = options.max_samples.value_or(INT64_MAX);
-    read_records(entry.path, faults, [&](Record&& record) {
-      if (!converter.convert(record, aligned) || faults.count() > 0) return;
-      if (--left < 0) return;
-      ++stats.records;
-      take(aligned);
-    });
-    faults.throw_if_any();
-    converter.check_columns();
-  }
+std::vector<Dataset> open_datasets(const PrepareOptions& options,
+                                   const std::vector<std::string>& names) {
+  std::vector<Dataset> datasets;
+  for (auto& entry : read_dataset_info(options.dataset_dir, names, options.stage))
+    datasets.emplace_back(std::move(entry));
+  return datasets;
 }
 
-void encode_pretrain(const PrepareOptions& options, const Tokenizer& tokenizer,
-                     Collector collect, FaultLog& faults, PrepareStats& stats) {
-  const TemplateSpec* spec =
-      options.template_name.empty() ? nullptr : &find_template(options.template_name);
-  PretrainEncoder encoder(pretrain_options(options), stage_tokens(spec, tokenizer),
-                          tokenizer, collect);
-  for_each_record(options, faults, stats,
-                  [&](const AlignedRecord& record) { encoder.add(record); });
-  encoder.finish();
+std::vector<RowRef> ordered_rows(const PrepareOptions& options,
+                                 const std::vector<Dataset>& datasets,
+                                 LegacyRandom& random) {
+  std::vector<std::vector<uint32_t>> rows;
+  for (const auto& dataset : datasets)
+    rows.push_back(selected_rows(dataset.size(), dataset.entry().num_samples,
+                                 options.max_samples, random));
+  return mixed_rows(rows, options.mix_strategy, options.interleave_probs, options.seed);
 }
 
-void encode_sft(const PrepareOptions& options, const Tokenizer& tokenizer,
-                Collector collect, FaultLog& faults, PrepareStats& stats) {
-  const SftEncoder encoder(sft_options(options), find_template(options.template_name),
-                           tokenizer, options.default_system);
-  for_each_record(options, faults, stats, [&](const AlignedRecord& record) {
-    const auto sample = encoder.encode(record);
-    if (sample)
-      collect(*sample);
-    else
-      ++stats.dropped;
-  });
+int64_t rows_of_part(int64_t rows, int64_t batch) {
+  const int64_t wanted = std::max(kRecordsOfPart, rows / kMostParts);
+  return (wanted + batch - 1) / batch * batch;
+}
+
+[[noreturn]] void refuse_faults(int64_t count, const std::vector<std::string>& shown) {
+  const int64_t rest = count - static_cast<int64_t>(shown.size());
+  throw UserError(
+      cat(count, " malformed record", count == 1 ? "" : "s", ":\n  ", join(shown, "\n  "),
+          rest > 0 ? cat("\n  and ", rest, " more") : ""),
+      "correct or remove these records, or set skip_malformed = true");
 }
 
 void require_something_to_train(const PrepareOptions& options,
-                                const PrepareStats& stats) {
+                                const PreparedStore& store) {
+  const PrepareStats& stats = store.stats;
   if (stats.samples == 0)
     throw UserError(
-        cat("none of the ", stats.records, " records gives a sample"),
+        cat("none of the ", stats.records, " records gives a sample",
+            store.left_out.empty() ? "" : ":\n  ", join(store.left_out, "\n  ")),
         options.stage == Stage::kPt
             ? cat("all texts together are shorter than cutoff_len = ", options.cutoff_len,
                   ": lower it, or set packing = false")
@@ -136,24 +81,197 @@ void require_something_to_train(const PrepareOptions& options,
                     "raise cutoff_len, or check the responses of the dataset");
 }
 
+void append_shown(std::vector<std::string>& all, const std::vector<std::string>& more) {
+  for (const auto& line : more)
+    if (all.size() < kShownRecords) all.push_back(line);
+}
+
 }  // namespace
 
-PrepareStats prepare(const PrepareOptions& options) {
-  const Stopwatch watch;
-  check(options);
-  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer_dir);
-  PrepareStats stats{};
-  FaultLog faults;
-  TokenStoreWriter writer(options.output_path, {options.stage, source_hash(options)});
-  const Collector collect(writer, stats);
-  if (options.stage == Stage::kPt)
-    encode_pretrain(options, tokenizer, collect, faults, stats);
-  else
-    encode_sft(options, tokenizer, collect, faults, stats);
-  require_something_to_train(options, stats);
+void PrepareStats::add(const PrepareStats& other) {
+  for (const auto member :
+       {&PrepareStats::records, &PrepareStats::dropped, &PrepareStats::malformed,
+        &PrepareStats::truncated, &PrepareStats::empty_answers,
+        &PrepareStats::special_tokens, &PrepareStats::nul_characters,
+        &PrepareStats::samples, &PrepareStats::rows, &PrepareStats::tokens,
+        &PrepareStats::trained_positions})
+    this->*member += other.*member;
+}
+
+struct Preparation::Impl {
+  PrepareOptions options;
+  std::string source;
+  std::string folder;  ///< of the part files
+  std::vector<Dataset> train, eval;
+  std::vector<SplitPlan> splits;
+  std::unique_ptr<PartEncoder> encoder;
+
+  explicit Impl(const PrepareOptions& given);
+  void plan();
+  void add_split(const std::vector<Dataset>& datasets, std::vector<RowRef> rows,
+                 const std::string& path);
+  std::string part_path(int64_t i) const;
+  int64_t parts() const;
+  Part take_part(int64_t i) const;
+  PreparedStore collect(const SplitPlan& split, TokenStoreWriter& writer) const;
+  PreparedStore gather(const SplitPlan& split) const;
+  void check_columns(const SplitPlan& split, const std::vector<ColumnFacts>& facts) const;
+};
+
+Preparation::Impl::Impl(const PrepareOptions& given) : options(given) {
+  check_options(options);
+  source = source_hash(options);
+  const fs::path output(options.output_path);
+  folder = (output.parent_path() /
+            (output.stem().string() + ".parts" + output.extension().string()))
+               .string();
+}
+
+// The state of one generator runs through all samplings, those of evaluation last.
+void Preparation::Impl::plan() {
+  LegacyRandom random(static_cast<uint32_t>(options.seed));
+  train = open_datasets(options, options.dataset);
+  eval = open_datasets(options, options.eval_dataset);
+  Split split =
+      split_rows(ordered_rows(options, train, random), options.val_size, options.seed);
+  add_split(train, std::move(split.train), options.output_path);
+  if (!split.eval.empty())
+    add_split(train, std::move(split.eval), options.eval_output_path);
+  if (!eval.empty())
+    add_split(eval, ordered_rows(options, eval, random), options.eval_output_path);
+}
+
+void Preparation::Impl::add_split(const std::vector<Dataset>& datasets,
+                                  std::vector<RowRef> rows, const std::string& path) {
+  if (rows.empty()) return;
+  SplitPlan split{&datasets, std::move(rows), path, parts(), 0};
+  split.rows_of_part = rows_of_part(static_cast<int64_t>(split.rows.size()),
+                                    options.preprocessing_batch_size);
+  splits.push_back(std::move(split));
+}
+
+int64_t Preparation::Impl::parts() const {
+  return splits.empty() ? 0 : splits.back().first_part + splits.back().parts();
+}
+
+std::string Preparation::Impl::part_path(int64_t i) const {
+  return cat(folder, "/part-", i);
+}
+
+Part Preparation::Impl::take_part(int64_t i) const {
+  auto part = read_part(part_path(i), source);
+  if (!part)
+    throw Error(cat("part ", i, " of ", folder, " is missing or damaged"),
+                "start again; parts that are there are kept");
+  return std::move(*part);
+}
+
+PreparedStore Preparation::Impl::collect(const SplitPlan& split,
+                                         TokenStoreWriter& writer) const {
+  PreparedStore store{split.path, {}, {}, 1};
+  int64_t faults = 0;
+  std::vector<std::string> faulty;
+  std::vector<ColumnFacts> facts(split.datasets->size());
+  for (int64_t i = 0; i < split.parts(); ++i) {
+    const Part part = take_part(split.first_part + i);
+    store.stats.add(part.stats);
+    faults += part.faults;
+    append_shown(faulty, part.faulty);
+    append_shown(store.left_out, part.left_out);
+    for (size_t d = 0; d < facts.size(); ++d) facts[d].add(part.facts[d]);
+    size_t row = 0;
+    const auto& row_ends = part.encoded.row_ends;
+    for (size_t s = 0; s < part.encoded.samples.size(); ++s) {
+      writer.append(part.encoded.samples[s]);
+      if (row < row_ends.size() && static_cast<size_t>(row_ends[row]) == s + 1) {
+        writer.end_row();
+        ++row;
+      }
+    }
+  }
+  if (faults > 0) refuse_faults(faults, faulty);
+  check_columns(split, facts);
+  return store;
+}
+
+void Preparation::Impl::check_columns(const SplitPlan& split,
+                                      const std::vector<ColumnFacts>& facts) const {
+  for (size_t d = 0; d < facts.size(); ++d) (*split.datasets)[d].check_columns(facts[d]);
+}
+
+PreparedStore Preparation::Impl::gather(const SplitPlan& split) const {
+  TokenStoreWriter writer(split.path, {options.stage, source});
+  PreparedStore store = collect(split, writer);
+  require_something_to_train(options, store);
+  if (store.stats.rows > 0)
+    store.fill = static_cast<double>(store.stats.tokens) /
+                 static_cast<double>(store.stats.rows * longest_sample(options));
   writer.finish();
-  stats.seconds = watch.seconds();
-  return stats;
+  return store;
+}
+
+Preparation::Preparation(const PrepareOptions& options)
+    : impl_(std::make_unique<Impl>(options)) {
+  if (!up_to_date()) impl_->plan();
+}
+
+Preparation::~Preparation() = default;
+
+bool Preparation::up_to_date() const {
+  const PrepareOptions& options = impl_->options;
+  const bool evaluates = options.val_size > 0 || !options.eval_dataset.empty();
+  const auto current = [&](const std::string& path) {
+    return fs::exists(path) &&
+           TokenStoreReader(path).attributes().source_hash == impl_->source;
+  };
+  return current(options.output_path) &&
+         (!evaluates || current(options.eval_output_path));
+}
+
+int64_t Preparation::parts() const {
+  return impl_->parts();
+}
+
+std::optional<int64_t> Preparation::encode(int64_t i) {
+  Impl& impl = *impl_;
+  const std::string path = impl.part_path(i);
+  if (part_is_there(path, impl.source)) return std::nullopt;
+  const auto next =
+      std::find_if(impl.splits.rbegin(), impl.splits.rend(),
+                   [&](const SplitPlan& split) { return split.first_part <= i; });
+  const auto begin = static_cast<size_t>((i - next->first_part) * next->rows_of_part);
+  const auto count =
+      std::min(static_cast<size_t>(next->rows_of_part), next->rows.size() - begin);
+  if (!impl.encoder) impl.encoder = std::make_unique<PartEncoder>(impl.options);
+  std::error_code error;
+  fs::create_directory(impl.folder, error);
+  if (error)
+    throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
+                    "give a path in a folder that exists and can be written");
+  const Part part =
+      impl.encoder->encode(*next->datasets, std::span(next->rows).subspan(begin, count));
+  write_part(path, impl.source, part);
+  return part.stats.tokens;
+}
+
+std::vector<PreparedStore> Preparation::finish() {
+  std::vector<PreparedStore> stores;
+  std::exception_ptr fault;
+  try {
+    for (const SplitPlan& split : impl_->splits) stores.push_back(impl_->gather(split));
+  } catch (const UserError&) {
+    fault = std::current_exception();
+  }
+  std::error_code ignored;
+  fs::remove_all(impl_->folder, ignored);
+  if (fault) std::rethrow_exception(fault);
+  return stores;
+}
+
+std::vector<PreparedStore> prepare(const PrepareOptions& options) {
+  Preparation preparation(options);
+  for (int64_t i = 0; i < preparation.parts(); ++i) preparation.encode(i);
+  return preparation.finish();
 }
 
 }  // namespace mtrain::data

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "aligned_record.hpp"
 #include "chat_template.hpp"
 #include "mtrain/data/sample.hpp"
 
@@ -16,29 +14,27 @@ namespace mtrain::data {
 struct PretrainOptions {
   int64_t cutoff_len;
   bool packing;
-  int64_t preprocessing_batch_size;
 };
 
-/// Encodes the first message of each record, followed by the end-of-text token.
+/// Encodes texts, each followed by the end-of-text token.
 class PretrainEncoder {
  public:
-  PretrainEncoder(const PretrainOptions& options, const StageTokens& tokens,
-                  const Tokenizer& tokenizer, std::function<void(Sample&&)> take);
+  PretrainEncoder(const PretrainOptions& options, StageTokens tokens,
+                  const Tokenizer& tokenizer);
 
-  void add(const AlignedRecord& record);
-  /// After the last record.
-  void finish();
+  /// Adds 1 to `truncated` when something was cut off.
+  void add(const std::string& text, int64_t& truncated);
+  /// Appends the samples of the batch; with packing, what does not fill a block is lost.
+  void end_batch(std::vector<Sample>& out);
 
  private:
-  void emit(std::vector<int32_t> ids);
-  void end_batch();
+  Sample sample(const int32_t* first, size_t count) const;
 
   PretrainOptions options_;
   StageTokens tokens_;
   const Tokenizer& tokenizer_;
-  std::function<void(Sample&&)> take_;
-  std::vector<int32_t> pending_;  ///< ids of the records of this batch
-  int64_t in_batch_ = 0;
+  std::vector<int32_t> pending_;  ///< ids of the texts of this batch
+  std::vector<Sample> samples_;   ///< without packing: the batch
 };
 
 }  // namespace mtrain::data

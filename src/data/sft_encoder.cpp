@@ -22,24 +22,20 @@ KeptLengths kept_lengths(int64_t source, int64_t target, int64_t budget) {
   return {std::min(std::max<int64_t>(budget - kept_target, 0), source), kept_target};
 }
 
-SftEncoder::SftEncoder(const SftOptions& options, const TemplateSpec& spec,
-                       const Tokenizer& tokenizer,
-                       const std::optional<std::string>& default_system)
-    : options_(options),
-      reasoning_(spec.reasoning),
-      template_(spec, tokenizer, default_system),
-      empty_thought_(tokenizer.encode(kEmptyThought)) {}
+SftEncoder::SftEncoder(const SftOptions& options, const ChatTemplate& chat,
+                       const Tokenizer& tokenizer)
+    : options_(options), chat_(chat), empty_thought_(tokenizer.encode(kEmptyThought)) {}
 
 std::vector<EncodedTurn> SftEncoder::encode_turns(const AlignedRecord& record) const {
   std::vector<Message> messages = record.prompt;
   messages.push_back(record.response[0]);
-  if (!reasoning_) return template_.encode(messages, record.system);
+  if (!chat_.spec().reasoning) return chat_.encode(messages, record.system, record.tools);
   const bool drop_all = options_.enable_thinking == false;
   const bool drop_old = options_.mask_history && !options_.preserve_thinking;
   for (size_t i = 1; i < messages.size(); i += 2)
     if (drop_all || (drop_old && i + 1 < messages.size()))
       messages[i].content = without_thoughts(messages[i].content);
-  auto turns = template_.encode(messages, record.system);
+  auto turns = chat_.encode(messages, record.system, record.tools);
   add_empty_thoughts(messages, turns);
   return turns;
 }
@@ -58,8 +54,9 @@ void SftEncoder::add_empty_thoughts(const std::vector<Message>& messages,
 }
 
 // Spends cutoff_len turn by turn, with mask_history from the last one backwards; what
-// gets nothing is emptied.
-void SftEncoder::cut(std::vector<EncodedTurn>& turns) const {
+// gets nothing is emptied. True when anything was cut off.
+bool SftEncoder::cut(std::vector<EncodedTurn>& turns) const {
+  bool shorter = false;
   int64_t left = options_.cutoff_len;
   const auto cut_turn = [&](EncodedTurn& turn) {
     const auto source = static_cast<int64_t>(turn.source.size());
@@ -69,17 +66,18 @@ void SftEncoder::cut(std::vector<EncodedTurn>& turns) const {
     turn.source.resize(static_cast<size_t>(kept.source));
     turn.target.resize(static_cast<size_t>(kept.target));
     left -= kept.source + kept.target;
+    shorter = shorter || kept.source < source || kept.target < target;
   };
   if (options_.mask_history)
     std::for_each(turns.rbegin(), turns.rend(), cut_turn);
   else
     std::for_each(turns.begin(), turns.end(), cut_turn);
+  return shorter;
 }
 
-std::optional<Sample> SftEncoder::encode(const AlignedRecord& record) const {
-  if (record.prompt.size() % 2 != 1 || record.response.size() != 1) return std::nullopt;
+Sample SftEncoder::encode(const AlignedRecord& record, int64_t& truncated) const {
   auto turns = encode_turns(record);
-  cut(turns);
+  if (cut(turns)) ++truncated;
   Sample sample;
   const auto add = [&](const std::vector<int32_t>& ids, bool trained) {
     sample.input_ids.insert(sample.input_ids.end(), ids.begin(), ids.end());

@@ -21,22 +21,22 @@ struct SftOptions {
 
 class SftEncoder {
  public:
-  SftEncoder(const SftOptions& options, const TemplateSpec& spec,
-             const Tokenizer& tokenizer,
-             const std::optional<std::string>& default_system);
+  /// `chat` must outlive the encoder.
+  SftEncoder(const SftOptions& options, const ChatTemplate& chat,
+             const Tokenizer& tokenizer);
 
-  /// The sample of a record, or nothing when it has no usable response.
-  std::optional<Sample> encode(const AlignedRecord& record) const;
+  /// The sample of a record with a prompt and one response. Adds 1 to `truncated` when
+  /// something was cut off.
+  Sample encode(const AlignedRecord& record, int64_t& truncated) const;
 
  private:
   std::vector<EncodedTurn> encode_turns(const AlignedRecord& record) const;
   void add_empty_thoughts(const std::vector<Message>& messages,
                           std::vector<EncodedTurn>& turns) const;
-  void cut(std::vector<EncodedTurn>& turns) const;
+  bool cut(std::vector<EncodedTurn>& turns) const;
 
   SftOptions options_;
-  bool reasoning_;
-  ChatTemplate template_;
+  const ChatTemplate& chat_;
   std::vector<int32_t> empty_thought_;
 };
 

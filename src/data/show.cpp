@@ -2,7 +2,7 @@
 #include <iomanip>
 #include <sstream>
 
-#include "guarded_json.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/data/prepare.hpp"
 
 namespace mtrain::data {

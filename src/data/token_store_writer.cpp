@@ -59,6 +59,7 @@ class Column {
     const H5Handle layout(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     if (chunk > 0) H5Pset_chunk(layout.get(), 1, &chunk);
     H5Pset_fill_time(layout.get(), H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(layout.get(), false);
     dataset_ = H5Handle(H5Dcreate2(file_, name_, file_type(), space.get(), H5P_DEFAULT,
                                    layout.get(), H5P_DEFAULT),
                         H5Dclose);
@@ -142,8 +143,11 @@ TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& att
   // The newest format protects all of the file's structure with checksums.
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
-  file = H5Handle(H5Fcreate(temporary.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get()),
-                  H5Fclose);
+  // Without times in it, equal contents make equal files.
+  const H5Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation.get(), false);
+  file = H5Handle(
+      H5Fcreate(temporary.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose);
   if (!file.valid())
     throw UserError(cat("cannot create token store ", temporary, ": ", h5_last_error()),
                     "give a path in a folder that exists and can be written");

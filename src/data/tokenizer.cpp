@@ -8,6 +8,7 @@
 #include "added_tokens.hpp"
 #include "bpe.hpp"
 #include "byte_alphabet.hpp"
+#include "input_file.hpp"
 #include "mtrain/base/error.hpp"
 #include "nfc.hpp"
 #include "regex.hpp"
@@ -120,8 +121,12 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer Tokenizer::load(const std::string& directory) {
   const std::filesystem::path folder(directory);
   const auto config = folder / "tokenizer_config.json";
-  return load((folder / "tokenizer.json").string(),
-              std::filesystem::exists(config) ? config.string() : "");
+  Tokenizer tokenizer = load((folder / "tokenizer.json").string(),
+                             std::filesystem::exists(config) ? config.string() : "");
+  const auto chat_template = folder / "chat_template.jinja";
+  if (std::filesystem::exists(chat_template))
+    tokenizer.impl_->config.chat_template = read_input(chat_template.string());
+  return tokenizer;
 }
 
 Tokenizer Tokenizer::load(const std::string& tokenizer_path,
@@ -147,6 +152,15 @@ void Tokenizer::encode_append(std::string_view text, std::vector<int32_t>& ids) 
                         ") of ", text.size()),
                     "convert the file to UTF-8");
   impl_->encode_raw(text, ids);
+}
+
+bool Tokenizer::holds_special(std::string_view text) const {
+  for (const auto* matcher : {&impl_->raw_tokens, &impl_->normalized_tokens})
+    for (size_t at = 0; at < text.size(); ++at) {
+      const AddedToken* token = matcher->longest_at(text, at);
+      if (token && token->special) return true;
+    }
+  return false;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, SpecialTokens special) const {
@@ -184,6 +198,9 @@ const std::optional<std::string>& Tokenizer::pad_token() const {
 }
 const std::optional<std::string>& Tokenizer::bos_token() const {
   return impl_->config.bos_token;
+}
+const std::optional<std::string>& Tokenizer::chat_template() const {
+  return impl_->config.chat_template;
 }
 
 }  // namespace mtrain::data

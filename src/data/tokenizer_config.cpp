@@ -53,6 +53,14 @@ void refuse_flag(const JsonField& root, const char* key) {
   if (root.flag(key, false)) root.at(key).fault("is not supported: it must be false");
 }
 
+// Only the one template every conversation uses; lists of named ones have no such.
+std::optional<std::string> chat_template(const JsonField& root) {
+  if (!root.has("chat_template")) return std::nullopt;
+  const JsonField field = root.at("chat_template");
+  if (!field.value().is_string()) field.fault("must be a text");
+  return field.string();
+}
+
 }  // namespace
 
 TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& spec) {
@@ -73,7 +81,7 @@ TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& sp
     }
   }
   return {named_token(root, "eos_token", spec), named_token(root, "pad_token", spec),
-          named_token(root, "bos_token", spec)};
+          named_token(root, "bos_token", spec), chat_template(root)};
 }
 
 }  // namespace mtrain::data

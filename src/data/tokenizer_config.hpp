@@ -1,4 +1,4 @@
-// The part of tokenizer_config.json that concerns ids.
+// The part of tokenizer_config.json that concerns ids and templates.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,7 @@ struct TokenizerConfig {
   std::optional<std::string> eos_token;
   std::optional<std::string> pad_token;
   std::optional<std::string> bos_token;
+  std::optional<std::string> chat_template;
 };
 
 /// Reads `path`, checking every token it names against `spec`, and marks as special those

@@ -37,18 +37,25 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size) {
 }
 
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
-  token_stores(parsed.deck, session);
+  prepare_stores(parsed.deck, session);
 }
 
 std::string show_record(const config::ParsedDeck& parsed, int64_t record) {
-  const auto options = prepare_options(parsed.deck, parsed.deck.data.dataset, "");
-  const data::TokenStoreReader store(parsed.deck.data.tokenized_path);
-  if (record < 0 || record >= store.num_samples()) {
-    throw UserError(cat("--show ", record, ": ", store.path(), " holds samples 0 to ",
-                        store.num_samples() - 1));
+  const std::string& path = parsed.deck.data.tokenized_path;
+  const data::TokenStoreReader store(path);
+  const int64_t each = store.attributes().stage == data::Stage::kDpo ? 2 : 1;
+  if (record < 0 || record >= store.num_samples() / each) {
+    throw UserError(cat("--show ", record, ": ", store.path(), " holds records 0 to ",
+                        store.num_samples() / each - 1));
   }
+  const auto options = prepare_options(parsed.deck, path);
   const auto tokenizer = data::Tokenizer::load(options.tokenizer_dir);
-  return data::show(tokenizer, store.read(record));
+  std::string text;
+  for (int64_t i = record * each; i < (record + 1) * each; ++i) {
+    if (each == 2) text += i % 2 == 0 ? "chosen\n" : "rejected\n";
+    text += data::show(tokenizer, store.read(i));
+  }
+  return text;
 }
 
 }  // namespace mtrain::train

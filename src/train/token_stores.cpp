@@ -2,10 +2,13 @@
 #include "token_stores.hpp"
 
 #include <filesystem>
+#include <memory>
+#include <utility>
 
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/timer.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "remedy.hpp"
 
@@ -14,25 +17,95 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// True when a store of ours made from exactly these inputs is there already.
-bool up_to_date(const data::PrepareOptions& options) {
-  if (!fs::exists(options.output_path)) return false;
-  const data::TokenStoreReader store(options.output_path);
-  return store.attributes().source_hash == data::source_hash(options);
+constexpr double kProgressSeconds = 5;
+
+/// Counts worth a line each when they are not 0.
+std::string remarks(const data::PreparedStore& store) {
+  const data::PrepareStats& stats = store.stats;
+  const std::pair<int64_t, const char*> counts[] = {
+      {stats.truncated, "longer than cutoff_len, cut"},
+      {stats.empty_answers, "with an empty answer"},
+      {stats.special_tokens, "with special tokens written in their texts"},
+      {stats.nul_characters, "with NUL characters"},
+      {stats.dropped, "dropped"},
+      {stats.malformed, "malformed, skipped"},
+  };
+  std::string text;
+  for (const auto& [count, what] : counts)
+    if (count > 0) text += cat("\n  ", count, " records ", what);
+  for (const auto& line : store.left_out) text += cat("\n    ", line);
+  if (stats.rows > 0)
+    text += cat("\n  ", stats.rows, " packed rows, ",
+                static_cast<int>(store.fill * 1000 + 0.5) / 10.0, " % filled");
+  return text;
 }
 
-void prepare_and_report(const data::PrepareOptions& options) {
-  const bool keep = with_remedy(kDataRemedy, [&] { return up_to_date(options); });
-  if (keep) {
+void report(const std::vector<data::PreparedStore>& stores, double seconds) {
+  double tokens = 0;
+  for (const auto& store : stores) {
+    tokens += double(store.stats.tokens);
+    log::info(cat("data: ", store.path, ": ", store.stats.samples, " samples of ",
+                  store.stats.records, " records, ",
+                  human_count(double(store.stats.tokens)), " tokens, ",
+                  human_count(double(store.stats.trained_positions)), " trained",
+                  remarks(store)));
+  }
+  log::info(cat("data: prepared in ", human_duration(seconds), ", ",
+                human_count(tokens / seconds), " tokens/s"));
+}
+
+/// The ranks take the parts by turns; each rank's progress is told by rank 0 for its own.
+void encode_share(data::Preparation& preparation, const comm::Session& session) {
+  const Stopwatch watch;
+  double told = 0;
+  int64_t tokens = 0, kept = 0;
+  for (int64_t i = session.rank(); i < preparation.parts(); i += session.world_size()) {
+    const auto encoded = preparation.encode(i);
+    tokens += encoded.value_or(0);
+    if (!encoded) ++kept;
+    if (watch.seconds() - told < kProgressSeconds) continue;
+    told = watch.seconds();
+    log::info(cat("data: part ", i + 1, " of ", preparation.parts(), ", ",
+                  human_count(double(tokens) / told * session.world_size()),
+                  " tokens/s"));
+  }
+  if (kept > 0)
+    log::info(cat("data: goes on: ", kept, " parts of this rank were there already"));
+}
+
+/// Makes the stores that `options` ask for, unless they are there. Collective.
+void prepare_together(const data::PrepareOptions& options, const comm::Session& session) {
+  const Stopwatch watch;
+  std::unique_ptr<data::Preparation> preparation;
+  session.agree([&] {
+    preparation = with_remedy(
+        kDataRemedy, [&] { return std::make_unique<data::Preparation>(options); });
+  });
+  if (preparation->up_to_date()) {
     log::info(cat("data: ", options.output_path, " is up to date"));
     return;
   }
-  const auto stats = with_remedy(kDataRemedy, [&] { return data::prepare(options); });
-  log::info(cat("data: ", join(options.dataset, ","), " -> ", options.output_path, ": ",
-                stats.samples, " samples, ", human_count(double(stats.tokens)),
-                " tokens, ", human_count(double(stats.trained_positions)), " trained, ",
-                stats.dropped, " records dropped, ",
-                human_count(double(stats.tokens) / stats.seconds), " tok/s"));
+  session.agree(
+      [&] { with_remedy(kDataRemedy, [&] { encode_share(*preparation, session); }); });
+  session.agree([&] {
+    if (session.rank() != 0) return;
+    report(with_remedy(kDataRemedy, [&] { return preparation->finish(); }),
+           watch.seconds());
+  });
+}
+
+data::MixStrategy mix_strategy(config::MixStrategy strategy) {
+  switch (strategy) {
+    case config::MixStrategy::kConcat:
+      return data::MixStrategy::kConcat;
+    case config::MixStrategy::kInterleaveUnder:
+      return data::MixStrategy::kInterleaveUnder;
+    case config::MixStrategy::kInterleaveOver:
+      return data::MixStrategy::kInterleaveOver;
+    case config::MixStrategy::kInterleaveOnce:
+      break;
+  }
+  return data::MixStrategy::kInterleaveOnce;
 }
 
 }  // namespace
@@ -57,12 +130,12 @@ data::Stage data_stage(config::Stage stage) {
 }
 
 data::PrepareOptions prepare_options(const config::Deck& deck,
-                                     const std::vector<std::string>& datasets,
                                      const std::string& output_path) {
   const auto& d = deck.data;
-  data::PrepareOptions options;
+  data::PrepareOptions options{};
   options.stage = data_stage(deck.train.stage);
-  options.dataset = datasets;
+  options.dataset = d.dataset;
+  options.eval_dataset = d.eval_dataset;
   options.dataset_dir = d.dataset_dir;
   options.template_name = d.template_;
   options.cutoff_len = d.cutoff_len;
@@ -76,9 +149,19 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.default_system = d.default_system;
   options.tool_format = d.tool_format;
   options.preprocessing_batch_size = d.preprocessing_batch_size;
+  options.mix_strategy = mix_strategy(d.mix_strategy);
+  options.interleave_probs = d.interleave_probs;
+  options.val_size = d.val_size;
+  options.seed = static_cast<uint64_t>(deck.train.seed);
+  options.skip_malformed = d.skip_malformed;
   options.tokenizer_dir = tokenizer_dir(deck.model).string();
   options.output_path = output_path;
+  options.eval_output_path = eval_store_path(output_path);
   return options;
+}
+
+void prepare_stores(const config::Deck& deck, const comm::Session& session) {
+  prepare_together(prepare_options(deck, deck.data.tokenized_path), session);
 }
 
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session) {
@@ -86,22 +169,27 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
   const std::string path =
       given.empty() ? (fs::path(deck.checkpoint.output_dir) / "tokens.h5").string()
                     : given;
-  const std::string eval_path = eval_store_path(path);
   StorePaths stores{path, std::nullopt};
+  auto options = prepare_options(deck, path);
+  bool found = false;
   session.agree([&] {
-    if (session.rank() != 0) return;
-    const bool found = !given.empty() && fs::exists(given);
+    found = !given.empty() && fs::exists(given);
     if (!found && deck.data.dataset.empty()) {
       throw UserError(cat("tokenized_path: no file ", given),
                       "give an existing token store, or dataset to make it from");
     }
-    if (!found) prepare_and_report(prepare_options(deck, deck.data.dataset, path));
-    if (!deck.data.eval_dataset.empty()) {
-      prepare_and_report(prepare_options(deck, deck.data.eval_dataset, eval_path));
-    }
   });
+  if (found) {
+    options.dataset = std::exchange(options.eval_dataset, {});
+    options.output_path = options.eval_output_path;
+    options.val_size = 0;
+  }
+  if (!options.dataset.empty()) prepare_together(options, session);
+  // A store beside one that was just made is ours only where the deck asks for it.
+  const bool asked = found || deck.data.val_size > 0 || !deck.data.eval_dataset.empty();
   session.agree([&] {
-    if (fs::exists(eval_path)) stores.eval = eval_path;
+    const std::string eval_path = eval_store_path(path);
+    if (asked && fs::exists(eval_path)) stores.eval = eval_path;
   });
   return stores;
 }

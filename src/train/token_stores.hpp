@@ -1,4 +1,4 @@
-// The token stores of a run: found, or prepared from raw data by rank 0.
+// The token stores of a run: found, or prepared from raw data by all ranks.
 #pragma once
 
 #include <optional>
@@ -20,13 +20,17 @@ std::string eval_store_path(const std::string& train_path);
 
 data::Stage data_stage(config::Stage stage);
 
-/// The deck's [data] keys as options of data::prepare for `datasets` into `output_path`.
+/// The deck's [data] keys as options of data::Preparation into `output_path`, with the
+/// evaluation store beside it.
 data::PrepareOptions prepare_options(const config::Deck& deck,
-                                     const std::vector<std::string>& datasets,
                                      const std::string& output_path);
 
+/// Makes tokenized_path, and the evaluation store beside it, unless both are there and up
+/// to date. Collective: the ranks share the work.
+void prepare_stores(const config::Deck& deck, const comm::Session& session);
+
 /// The stores the deck asks for. A store at tokenized_path is taken as it is; otherwise
-/// rank 0 prepares it from `dataset` (into tokenized_path, or under output_dir).
+/// the ranks prepare it from `dataset` (into tokenized_path, or under output_dir).
 /// Collective.
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
 

@@ -263,7 +263,8 @@ BOOST_AUTO_TEST_CASE(dataset) {
   data("[]");
   refused(run, 2, with("dataset=mine"), {"mine.json has no record"});
   data("[{\"instruction\": \"Add 1 and 2.\"");
-  refused(run, 1, with("dataset=mine"), {"mine.json: parse error", "dataset_dir"});
+  refused(run, 1, with("dataset=mine"),
+          {"mine.json ends within element 1", "a JSON list"});
   data("[{\"instruction\": \"Add 1 and 2.\", \"input\": \"\", \"output\": \"3\"}]");
   const auto tokenizer = run.at("model") / "tokenizer.json";
   test::write_text(tokenizer, "{\"model\": {\"type\": \"WordPiece\"}}");

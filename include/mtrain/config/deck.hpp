@@ -77,6 +77,7 @@ struct Data {
   MixStrategy mix_strategy;
   std::vector<double> interleave_probs;
   int64_t preprocessing_batch_size;
+  bool skip_malformed;
   std::string tokenized_path;
   bool shuffle;
   std::optional<int64_t> data_seed;  ///< null: seed

@@ -18,7 +18,7 @@ enum class Backend { kAuto, kNccl, kMpi };
 enum class Device { kAuto, kCuda, kCpu };
 enum class AttentionBackend { kAuto, kCudnn, kFlash, kUnfused };
 enum class TokenDispatcher { kAllToAll, kAllGather };
-enum class MixStrategy { kConcat, kInterleaveUnder, kInterleaveOver };
+enum class MixStrategy { kConcat, kInterleaveUnder, kInterleaveOver, kInterleaveOnce };
 enum class LrScheduler {
   kConstant,
   kConstantWithWarmup,
@@ -81,8 +81,8 @@ struct EnumNames<TokenDispatcher> {
 };
 template <>
 struct EnumNames<MixStrategy> {
-  static constexpr auto value =
-      std::to_array<std::string_view>({"concat", "interleave_under", "interleave_over"});
+  static constexpr auto value = std::to_array<std::string_view>(
+      {"concat", "interleave_under", "interleave_over", "interleave_once"});
 };
 template <>
 struct EnumNames<LrScheduler> {

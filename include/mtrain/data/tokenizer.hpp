@@ -36,6 +36,9 @@ class Tokenizer {
   /// The same, appended to `ids`.
   void encode_append(std::string_view text, std::vector<int32_t>& ids) const;
 
+  /// Whether a token marked special, such as <|im_end|>, is written in `text`.
+  bool holds_special(std::string_view text) const;
+
   /// Text of `ids`; bytes that are no valid UTF-8 become U+FFFD. UserError on an unknown
   /// id.
   std::string decode(std::span<const int32_t> ids, SpecialTokens special) const;
@@ -49,6 +52,8 @@ class Tokenizer {
   const std::optional<std::string>& eos_token() const;
   const std::optional<std::string>& pad_token() const;
   const std::optional<std::string>& bos_token() const;
+  /// The chat template of tokenizer_config.json (Jinja); nothing where there is none.
+  const std::optional<std::string>& chat_template() const;
 
  private:
   struct Impl;

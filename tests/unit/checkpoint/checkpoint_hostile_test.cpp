@@ -7,7 +7,6 @@
 #include "manifest.hpp"
 #include "rank_file.hpp"
 #include "saved.hpp"
-#include "strict_json.hpp"
 
 using namespace mtrain;
 using namespace mtrain::checkpoint;

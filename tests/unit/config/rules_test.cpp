@@ -41,14 +41,11 @@ BOOST_AUTO_TEST_CASE(a_token_store_wins_over_datasets) {
       warns(parse("[data]\ndataset = a\n"), {"run.ini:2", "dataset", "no effect"}));
 }
 
-BOOST_AUTO_TEST_CASE(conversations_need_a_template) {
-  CHECK_HAS(bare_fault("model_name_or_path = m\noutput_dir = o\ndataset = a\n"),
-            "run.ini:3: stage = sft", "template = qwen3_nothink");
-  BOOST_TEST(parse_deck({"run.ini",
-                         "model_name_or_path = m\noutput_dir = o\ndataset = a\n"
-                         "stage = pt\n"},
-                        {}, Purpose::kTrain)
-                 .deck.data.dataset.size() == 1u);
+BOOST_AUTO_TEST_CASE(any_stage_can_be_prepared) {
+  const std::string text =
+      "model_name_or_path = m\ndataset = a\ntokenized_path = t\nstage = dpo\n";
+  BOOST_TEST((parse_deck({"run.ini", text}, {}, Purpose::kPrepare).deck.train.stage ==
+              Stage::kDpo));
 }
 
 BOOST_AUTO_TEST_CASE(some_data_keys_are_for_sft_only) {

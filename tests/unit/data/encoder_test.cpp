@@ -24,8 +24,9 @@ constexpr SftOptions kPlain{2048, false, false, true, false};
 std::string encode(const SftOptions& options, const std::string& name,
                    const AlignedRecord& record) {
   const Tokenizer tokens = tokenizer();
-  const SftEncoder encoder(options, find_template(name), tokens, std::nullopt);
-  const Sample sample = encoder.encode(record).value();
+  const ChatTemplate chat(find_template(name), tokens, std::nullopt);
+  int64_t truncated = 0;
+  const Sample sample = SftEncoder(options, chat, tokens).encode(record, truncated);
   std::string text;
   bool inside = false;
   for (size_t i = 0; i < sample.input_ids.size(); ++i) {
@@ -153,37 +154,43 @@ BOOST_AUTO_TEST_CASE(turns_behind_the_cut_are_dropped) {
   BOOST_TEST(encode(options, "empty", talk({"x", "y", "z", "v"})) == "xz[v]");
 }
 
-BOOST_AUTO_TEST_CASE(records_without_one_response_give_no_sample) {
+BOOST_AUTO_TEST_CASE(what_is_cut_off_is_counted) {
   const Tokenizer tokens = tokenizer();
-  const SftEncoder encoder(kPlain, find_template("empty"), tokens, std::nullopt);
-  AlignedRecord record = talk({"a", "b"});
-  record.response.clear();
-  BOOST_TEST(!encoder.encode(record));
-  record = talk({"a", "b"});
-  record.prompt.push_back({Role::kAssistant, "c"});
-  BOOST_TEST(!encoder.encode(record));
+  const ChatTemplate chat(find_template("empty"), tokens, std::nullopt);
+  SftOptions options = kPlain;
+  options.cutoff_len = 4;
+  int64_t truncated = 0;
+  SftEncoder(options, chat, tokens).encode(talk({"x", "y", "z", "v"}), truncated);
+  BOOST_TEST(truncated == 0);
+  SftEncoder(options, chat, tokens).encode(talk({"x", "y", "z", "vv"}), truncated);
+  BOOST_TEST(truncated == 1);
 }
 
 BOOST_AUTO_TEST_CASE(texts_are_joined_and_cut_batch_by_batch) {
   const Tokenizer tokens = tokenizer();
   const StageTokens stage = stage_tokens(nullptr, tokens);
   BOOST_TEST(stage.eos == "<|im_end|>");
-  const auto blocks = [&](const PretrainOptions& options) {
+  const auto blocks = [&](const PretrainOptions& options, size_t batch) {
+    std::vector<Sample> samples;
+    PretrainEncoder encoder(options, stage, tokens);
+    int64_t truncated = 0;
+    const std::vector<std::string> all = {"xyz", "v", "", "uvw"};
+    for (size_t i = 0; i < all.size(); ++i) {
+      encoder.add(all[i], truncated);
+      if ((i + 1) % batch == 0) encoder.end_batch(samples);
+    }
+    encoder.end_batch(samples);
     std::vector<std::string> texts;
-    PretrainEncoder encoder(options, stage, tokens, [&](Sample&& sample) {
+    for (const Sample& sample : samples)
       texts.push_back(tokens.decode(sample.input_ids, SpecialTokens::kKeep));
-    });
-    for (const char* text : {"xyz", "v", "", "uvw"})
-      encoder.add({{{Role::kUser, text}}, {}, ""});
-    encoder.finish();
     return texts;
   };
   using Texts = std::vector<std::string>;
   const std::string e = "<|im_end|>";
-  BOOST_TEST(blocks({3, true, 1000}) == (Texts{"xyz", e + "v" + e, e + "uv"}));
-  BOOST_TEST(blocks({3, true, 2}) == (Texts{"xyz", e + "v" + e, e + "uv"}));
-  BOOST_TEST(blocks({4, true, 1}) == (Texts{"xyz" + e, "uvw" + e}));
-  BOOST_TEST(blocks({3, false, 1000}) == (Texts{"xyz", "v" + e, e, "uvw"}));
+  BOOST_TEST(blocks({3, true}, 1000) == (Texts{"xyz", e + "v" + e, e + "uv"}));
+  BOOST_TEST(blocks({3, true}, 2) == (Texts{"xyz", e + "v" + e, e + "uv"}));
+  BOOST_TEST(blocks({4, true}, 1) == (Texts{"xyz" + e, "uvw" + e}));
+  BOOST_TEST(blocks({3, false}, 1000) == (Texts{"xyz", "v" + e, e, "uvw"}));
 }
 
 BOOST_AUTO_TEST_CASE(the_padding_token_is_never_trained) {
@@ -193,12 +200,15 @@ BOOST_AUTO_TEST_CASE(the_padding_token_is_never_trained) {
                R"({"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})");
   const Tokenizer tokens = Tokenizer::load(folder.path());
   const StageTokens stage = stage_tokens(nullptr, tokens);
-  PretrainEncoder encoder({4, false, 1}, stage, tokens, [&](Sample&& sample) {
-    BOOST_TEST(sample.input_ids.back() == stage.eos_id);
-    BOOST_TEST(sample.labels.back() == kIgnoreLabel);
-    BOOST_TEST(sample.labels.front() == sample.input_ids.front());
-  });
-  encoder.add({{{Role::kUser, "xy"}}, {}, ""});
+  PretrainEncoder encoder({4, false}, stage, tokens);
+  std::vector<Sample> samples;
+  int64_t truncated = 0;
+  encoder.add("xy", truncated);
+  encoder.end_batch(samples);
+  BOOST_REQUIRE(samples.size() == 1u);
+  BOOST_TEST(samples[0].input_ids.back() == stage.eos_id);
+  BOOST_TEST(samples[0].labels.back() == kIgnoreLabel);
+  BOOST_TEST(samples[0].labels.front() == samples[0].input_ids.front());
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_word_replaces_the_end_of_text_and_must_exist) {

@@ -104,7 +104,9 @@ data::PrepareOptions sft_options(const ScratchFolder& folder,
   options.enable_thinking = true;
   options.preprocessing_batch_size = 1000;
   options.tokenizer_dir = folder.path();
+  options.seed = 42;
   options.output_path = folder / "tokens.h5";
+  options.eval_output_path = folder / "tokens.eval.h5";
   return options;
 }
 

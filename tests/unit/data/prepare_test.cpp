@@ -3,6 +3,7 @@
 #include "mtrain/data/prepare.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <fstream>
 
 #include "fixtures.hpp"
 #include "mtrain/data/token_store.hpp"
@@ -48,7 +49,7 @@ BOOST_AUTO_TEST_SUITE(preparation)
 
 BOOST_AUTO_TEST_CASE(samples_tokens_and_drops_are_counted) {
   const Inputs inputs;
-  const PrepareStats stats = prepare(inputs.sft());
+  const PrepareStats stats = prepare(inputs.sft())[0].stats;
   BOOST_TEST(stats.records == 3);
   BOOST_TEST(stats.dropped == 1);
   BOOST_TEST(stats.samples == 2);
@@ -71,7 +72,7 @@ BOOST_AUTO_TEST_CASE(texts_become_blocks_one_shorter_when_packing_is_asked_for) 
   BOOST_TEST(TokenStoreReader(packed.output_path).sample_length(0) == 7);
   PrepareOptions loose = inputs.pt();
   loose.packing = false;
-  BOOST_TEST(prepare(loose).samples == 2);
+  BOOST_TEST(prepare(loose)[0].stats.samples == 2);
 }
 
 BOOST_AUTO_TEST_CASE(max_samples_counts_per_dataset) {
@@ -79,18 +80,25 @@ BOOST_AUTO_TEST_CASE(max_samples_counts_per_dataset) {
   PrepareOptions options = inputs.sft();
   options.dataset = {"tasks", "tasks"};
   options.max_samples = 1;
-  BOOST_TEST(prepare(options).samples == 2);
+  BOOST_TEST(prepare(options)[0].stats.samples == 2);
   options.max_samples = 2;
-  BOOST_TEST(prepare(options).dropped == 2);
+  BOOST_TEST(prepare(options)[0].stats.dropped == 2);
 }
 
-BOOST_AUTO_TEST_CASE(malformed_records_are_refused_wherever_they_stand) {
+BOOST_AUTO_TEST_CASE(malformed_records_are_refused_or_skipped_by_key) {
   const Inputs inputs;
   inputs.folder.write("tasks.json", R"([{"instruction":"a","input":"","output":"x"},
       {"instruction":7,"input":"","output":"x"}])");
   PrepareOptions options = inputs.sft();
-  options.max_samples = 1;
-  check_refused(inputs, options, "tasks.json, record 2: 'instruction' is a number");
+  check_refused(inputs, options,
+                "tasks.json, record 2: 'instruction' is of type number, not text");
+  options.skip_malformed = true;
+  const PreparedStore store = prepare(options)[0];
+  BOOST_TEST(store.stats.samples == 1);
+  BOOST_TEST(store.stats.malformed == 1);
+  BOOST_TEST(store.left_out.size() == 1u);
+  options.max_samples = 1;  // what is not used is not looked at
+  BOOST_TEST(prepare(options)[0].stats.malformed == 0);
 }
 
 BOOST_AUTO_TEST_CASE(datasets_that_train_nothing_are_refused) {
@@ -107,7 +115,7 @@ BOOST_AUTO_TEST_CASE(datasets_that_train_nothing_are_refused) {
   check_refused(inputs, options, "all labels of the 1 samples are masked");
 }
 
-BOOST_AUTO_TEST_CASE(options_that_exclude_each_other_or_are_not_built_are_refused) {
+BOOST_AUTO_TEST_CASE(options_that_exclude_each_other_or_are_unknown_are_refused) {
   const Inputs inputs;
   const auto refuse = [&](PrepareOptions options, auto change, const std::string& what) {
     change(options);
@@ -119,23 +127,17 @@ BOOST_AUTO_TEST_CASE(options_that_exclude_each_other_or_are_not_built_are_refuse
   refuse(
       inputs.sft(), [](O& o) { o.dataset = {"task"}; }, "did you mean 'tasks'");
   refuse(
-      inputs.sft(), [](O& o) { o.template_name = ""; }, "needs a template");
-  refuse(
       inputs.sft(), [](O& o) { o.template_name = "llama9"; }, "'llama9' is not known");
   refuse(
       inputs.sft(), [](O& o) { o.cutoff_len = 0; }, "cutoff_len = 0");
   refuse(
       inputs.sft(), [](O& o) { o.preprocessing_batch_size = 0; }, "preprocessing_batch");
   refuse(
-      inputs.sft(), [](O& o) { o.packing = true; }, "packing");
-  refuse(
-      inputs.sft(), [](O& o) { o.neat_packing = true; }, "neat_packing");
-  refuse(
-      inputs.sft(), [](O& o) { o.tool_format = "qwen"; }, "tool_format");
+      inputs.sft(), [](O& o) { o.tool_format = "glm4"; }, "tool_format 'glm4'");
   refuse(
       inputs.sft(), [](O& o) { o.train_on_prompt = o.mask_history = true; }, "exclude");
   refuse(
-      inputs.sft(), [](O& o) { o.stage = Stage::kDpo; }, "dpo");
+      inputs.sft(), [](O& o) { o.stage = Stage::kDpo; }, "needs preference pairs");
   refuse(
       inputs.pt(), [](O& o) { o.train_on_prompt = true; }, "for stage sft only");
   refuse(
@@ -179,6 +181,23 @@ BOOST_AUTO_TEST_CASE(a_sample_is_shown_token_by_token) {
   BOOST_TEST(table.find("  \"\\n\"\n") != table.npos, table);
 }
 
+BOOST_AUTO_TEST_CASE(the_table_in_the_docs_is_what_is_shown) {
+  const test::ScratchFolder folder;
+  folder.write("dataset_info.json", R"({"one": {"file_name": "one.json"}})");
+  folder.write("one.json",
+               R"({"instruction": "sort", "input": "3 1 2", "output": "1 2 3"})");
+  PrepareOptions options = test::sft_options(folder, "one");
+  options.tokenizer_dir = MTRAIN_SOURCE_DIR "/inputs/demo/model";
+  options.template_name = "qwen3";
+  prepare(options);
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer_dir);
+  std::ifstream file(MTRAIN_SOURCE_DIR "/docs/data.md");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  const std::string table =
+      show(tokenizer, TokenStoreReader(options.output_path).read(0));
+  BOOST_TEST(page.find("```\n" + table + "```") != page.npos, table);
+}
+
 BOOST_AUTO_TEST_CASE(the_demo_inputs_can_be_prepared) {
   const std::string demo = MTRAIN_SOURCE_DIR "/inputs/demo/";
   const test::ScratchFolder folder;
@@ -186,14 +205,14 @@ BOOST_AUTO_TEST_CASE(the_demo_inputs_can_be_prepared) {
   options.dataset_dir = demo + "data";
   options.tokenizer_dir = demo + "model";
   options.template_name = "qwen3";
-  const PrepareStats tasks = prepare(options);
+  const PrepareStats tasks = prepare(options)[0].stats;
   BOOST_TEST(tasks.samples == 6000);
   BOOST_TEST(tasks.dropped == 0);
   BOOST_TEST(TokenStoreReader(options.output_path).max_token_id() < 1280);
   options.stage = Stage::kPt;
   options.dataset = {"demo_prose"};
   options.cutoff_len = 128;
-  BOOST_TEST(prepare(options).samples > 50);
+  BOOST_TEST(prepare(options)[0].stats.samples > 50);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

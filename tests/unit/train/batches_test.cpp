@@ -2,6 +2,7 @@
 #include "batches.hpp"
 
 #include <ATen/ATen.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -193,6 +194,30 @@ BOOST_AUTO_TEST_CASE(ranks_share_a_step_without_overlap) {
   }
   BOOST_TEST(seen.size() == 24u);
   for (const auto& [id, times] : seen) BOOST_TEST(times == 1, "id " << id);
+}
+
+// Rows decide which samples come together, never which tokens see which.
+BOOST_AUTO_TEST_CASE(samples_of_a_row_stay_documents_of_their_own) {
+  const auto path =
+      std::filesystem::temp_directory_path() / cat("mtrain-rows-", ::getpid(), ".h5");
+  data::TokenStoreWriter writer(path.string(), {data::Stage::kSft, ""});
+  const std::vector<data::Sample> samples = {
+      {{1, 2, 3}, {kIgnore, 2, 3}}, {{4, 5}, {4, 5}}, {{6, 7, 8}, {6, kIgnore, 8}}};
+  for (const auto& sample : samples) {
+    writer.append(sample);
+    if (sample.input_ids[0] != 1) writer.end_row();
+  }
+  writer.finish();
+  data::TokenStoreReader reader(path.string());
+  BOOST_TEST(reader.num_rows() == 2);
+  BatchLoader loader(reader, {reader.num_rows(), false, 0, 1, 2, 1}, 0);
+  const StepBatch step = loader.step(0);
+  BOOST_TEST(step.micro_batches[0].offsets == (std::vector<int64_t>{0, 2, 3}),
+             boost::test_tools::per_element());
+  int64_t trained = 0;
+  for (const auto& micro : step.micro_batches) trained += trained_positions(micro);
+  BOOST_TEST(trained == trained_positions(packed(samples)));
+  std::filesystem::remove(path);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

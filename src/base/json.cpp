@@ -1,58 +1,63 @@
-// Owns parsing of JSON from elsewhere (depth bound, duplicate keys); called by the
-// tokenizer and the dataset readers.
-#include "guarded_json.hpp"
+// Owns parsing of JSON from elsewhere (depth bound, duplicate keys); called by every
+// layer that reads JSON it did not write.
+#include "mtrain/base/json.hpp"
 
-#include <istream>
+#include <type_traits>
 #include <vector>
 
 #include "mtrain/base/error.hpp"
 
-namespace mtrain::data {
+namespace mtrain {
 namespace {
 
-/// Builds values from nlohmann's SAX events. Elements of a root array go to `take` when
-/// it is set, otherwise the whole text becomes root().
+/// Looking up a key of an ordered object takes time in proportion to its size.
+constexpr size_t kMaxOrderedKeys = 1 << 14;
+
+/// What to do where Python's json module is more lenient than we are.
+enum class Leniency { kStrict, kPython };
+
+/// Builds one value from nlohmann's SAX events.
 template <class J>
 class Builder final : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string place, std::function<void(J&&)> take)
-      : place_(std::move(place)), take_(std::move(take)) {}
+  Builder(const std::string& place, Leniency leniency)
+      : place_(place), lenient_(leniency == Leniency::kPython) {}
   J& root() { return root_; }
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(int64_t value) override { return add(value); }
   bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
+  bool number_float(double value, const std::string& text) override {
+    const bool whole = text.find_first_not_of("-0123456789") == text.npos;
+    if (!lenient_ || !whole) return add(value);
+    return add(J::binary({text.begin(), text.end()}));
+  }
   bool string(std::string& value) override { return add(std::move(value)); }
   bool binary(Json::binary_t&) override { return false; }
   bool start_object(size_t) override { return open(J::object()); }
-  bool start_array(size_t) override {
-    if (take_ && stack_.empty() && !streaming_) {
-      streaming_ = true;
-      return true;
-    }
-    return open(J::array());
-  }
+  bool start_array(size_t) override { return open(J::array()); }
   bool end_object() override { return close(); }
-  bool end_array() override { return stack_.empty() ? true : close(); }
+  bool end_array() override { return close(); }
 
   bool key(std::string& name) override {
     const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
-    if (!fresh) fault(cat("duplicate key \"", name, "\""));
+    if (!fresh && !lenient_) fault(cat("key \"", name, "\" is given twice"));
+    if (std::is_same_v<J, OrderedJson> && stack_.back()->size() > kMaxOrderedKeys)
+      fault(cat("an object has more than ", kMaxOrderedKeys, " keys"));
     slot_ = &*member;
     return true;
   }
 
   bool parse_error(size_t, const std::string&, const Json::exception& error) override {
     const std::string text = error.what();
-    fault(text.substr(text.find("] ") + 2));
+    fault(cat("not valid JSON: ", text.substr(text.find("] ") + 2)));
     return false;
   }
 
  private:
   [[noreturn]] void fault(const std::string& what) {
-    throw UserError(cat(place_, ": ", what));
+    throw UserError(place_.empty() ? what : cat(place_, ": ", what));
   }
 
   J* put(J&& value) {
@@ -71,12 +76,11 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool add(J value) {
     put(std::move(value));
-    if (stack_.empty()) emit();
     return true;
   }
 
   bool open(J container) {
-    if (stack_.size() + (streaming_ ? 1 : 0) >= kMaxJsonDepth)
+    if (stack_.size() >= kMaxJsonDepth)
       fault(cat("nested deeper than ", kMaxJsonDepth, " levels"));
     stack_.push_back(put(std::move(container)));
     return true;
@@ -84,25 +88,19 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   bool close() {
     stack_.pop_back();
-    if (stack_.empty()) emit();
     return true;
   }
 
-  void emit() {
-    if (take_) take_(std::move(root_));
-  }
-
-  std::string place_;
-  std::function<void(J&&)> take_;
-  bool streaming_ = false;
+  const std::string& place_;
+  bool lenient_;
   J root_;
   J* slot_ = nullptr;
   std::vector<J*> stack_;
 };
 
 template <class J>
-J parse(std::string_view text, const std::string& place) {
-  Builder<J> builder(place, nullptr);
+J parse(std::string_view text, const std::string& place, Leniency leniency) {
+  Builder<J> builder(place, leniency);
   Json::sax_parse(text, &builder);
   return std::move(builder.root());
 }
@@ -110,17 +108,15 @@ J parse(std::string_view text, const std::string& place) {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
-  return parse<Json>(text, place);
+  return parse<Json>(text, place, Leniency::kStrict);
 }
 
 OrderedJson parse_ordered_json(std::string_view text, const std::string& place) {
-  return parse<OrderedJson>(text, place);
+  return parse<OrderedJson>(text, place, Leniency::kStrict);
 }
 
-void stream_json(std::istream& input, const std::string& place,
-                 const std::function<void(OrderedJson&&)>& take) {
-  Builder<OrderedJson> builder(place, take);
-  Json::sax_parse(input, &builder);
+OrderedJson parse_lenient_json(std::string_view text, const std::string& place) {
+  return parse<OrderedJson>(text, place, Leniency::kPython);
 }
 
-}  // namespace mtrain::data
+}  // namespace mtrain

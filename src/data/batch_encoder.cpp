@@ -1,0 +1,145 @@
+// Owns the encoders of the stages at the level of batches; called by the preparation.
+#include "batch_encoder.hpp"
+
+#include "chat_template.hpp"
+#include "mtrain/base/error.hpp"
+#include "packing.hpp"
+#include "pair_encoder.hpp"
+#include "pretrain_encoder.hpp"
+#include "record_file.hpp"
+#include "sft_encoder.hpp"
+
+namespace mtrain::data {
+namespace {
+
+TemplateSpec chosen_template(const PrepareOptions& options, const Tokenizer& tokenizer) {
+  const TemplateSpec& spec = options.template_name.empty()
+                                 ? template_of(tokenizer)
+                                 : find_template(options.template_name);
+  return options.tool_format ? with_tool_format(spec, *options.tool_format) : spec;
+}
+
+SftOptions sft_options(const PrepareOptions& options) {
+  return {longest_sample(options), options.train_on_prompt, options.mask_history,
+          options.enable_thinking, options.preserve_thinking};
+}
+
+/// Texts, joined and cut.
+class PretrainBatches final : public BatchEncoder {
+ public:
+  PretrainBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
+      : encoder_({longest_sample(options), options.packing.value_or(true)},
+                 tokens_of(options, tokenizer), tokenizer) {}
+
+  void add(const AlignedRecord& record, PrepareStats& stats) override {
+    if (record.prompt.empty()) throw RecordFault{record.reason};
+    encoder_.add(record.prompt[0].content, stats.truncated);
+  }
+  void end_batch(EncodedSamples& out) override { encoder_.end_batch(out.samples); }
+
+ private:
+  static StageTokens tokens_of(const PrepareOptions& options,
+                               const Tokenizer& tokenizer) {
+    if (options.template_name.empty()) return stage_tokens(nullptr, tokenizer);
+    return stage_tokens(&find_template(options.template_name), tokenizer);
+  }
+
+  PretrainEncoder encoder_;
+};
+
+/// Conversations, packed or not.
+class SftBatches final : public BatchEncoder {
+ public:
+  SftBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
+      : chat_(chosen_template(options, tokenizer), tokenizer, options.default_system),
+        encoder_(sft_options(options), chat_, tokenizer),
+        room_(packs_rows(options) ? longest_sample(options) : 0) {}
+
+  void add(const AlignedRecord& record, PrepareStats& stats) override {
+    if (record.prompt.size() % 2 != 1 || record.response.size() != 1) {
+      ++stats.dropped;
+      return;
+    }
+    batch_.push_back(encoder_.encode(record, stats.truncated));
+    if (record.response[0].content.empty()) ++stats.empty_answers;
+  }
+
+  void end_batch(EncodedSamples& out) override {
+    if (room_ == 0) {
+      for (Sample& sample : batch_) out.samples.push_back(std::move(sample));
+    } else {
+      std::vector<int64_t> lengths;
+      for (const Sample& sample : batch_)
+        lengths.push_back(static_cast<int64_t>(sample.input_ids.size()));
+      for (const auto& row : pack_rows(lengths, room_)) {
+        for (const size_t i : row) out.samples.push_back(std::move(batch_[i]));
+        out.row_ends.push_back(static_cast<int64_t>(out.samples.size()));
+      }
+    }
+    batch_.clear();
+  }
+
+ private:
+  ChatTemplate chat_;
+  SftEncoder encoder_;
+  int64_t room_;  ///< tokens of a row; 0: nothing is packed
+  std::vector<Sample> batch_;
+};
+
+/// Preference pairs: chosen and rejected by turns.
+class PairBatches final : public BatchEncoder {
+ public:
+  PairBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
+      : chat_(chosen_template(options, tokenizer), tokenizer, options.default_system),
+        encoder_(sft_options(options), chat_, tokenizer) {}
+
+  void add(const AlignedRecord& record, PrepareStats& stats) override {
+    if (record.prompt.size() % 2 != 1 || record.response.size() != 2) {
+      ++stats.dropped;
+      return;
+    }
+    auto [chosen, rejected] = encoder_.encode(record, stats.truncated);
+    batch_.push_back(std::move(chosen));
+    batch_.push_back(std::move(rejected));
+    if (record.response[0].content.empty() || record.response[1].content.empty())
+      ++stats.empty_answers;
+  }
+
+  void end_batch(EncodedSamples& out) override {
+    for (Sample& sample : batch_) out.samples.push_back(std::move(sample));
+    batch_.clear();
+  }
+
+ private:
+  ChatTemplate chat_;
+  PairEncoder encoder_;
+  std::vector<Sample> batch_;
+};
+
+}  // namespace
+
+bool packs_rows(const PrepareOptions& options) {
+  return options.stage == Stage::kSft &&
+         (options.neat_packing || options.packing.value_or(false));
+}
+
+int64_t longest_sample(const PrepareOptions& options) {
+  const bool asked = options.neat_packing || options.packing.value_or(false);
+  return options.cutoff_len - (asked ? 1 : 0);
+}
+
+std::unique_ptr<BatchEncoder> make_batch_encoder(const PrepareOptions& options,
+                                                 const Tokenizer& tokenizer) {
+  switch (options.stage) {
+    case Stage::kPt:
+      return std::make_unique<PretrainBatches>(options, tokenizer);
+    case Stage::kSft:
+      return std::make_unique<SftBatches>(options, tokenizer);
+    case Stage::kDpo:
+      return std::make_unique<PairBatches>(options, tokenizer);
+  }
+  MT_CHECK(false, "unknown stage");
+  return nullptr;
+}
+
+}  // namespace mtrain::data

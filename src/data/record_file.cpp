@@ -1,0 +1,125 @@
+// Owns the reading of dataset files; called by the preparation.
+#include "record_file.hpp"
+
+#include <filesystem>
+
+#include "json_scan.hpp"
+#include "mtrain/base/error.hpp"
+#include "utf8.hpp"
+
+namespace mtrain::data {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+constexpr size_t kLongestRecord = size_t{1} << 30;
+
+bool blank(std::string_view line) {
+  return line.find_first_not_of(kJsonSpace) == line.npos;
+}
+
+bool starts_object(std::string_view text) {
+  const size_t first = text.find_first_not_of(kJsonSpace);
+  return first != text.npos && text[first] == '{';
+}
+
+// The first line that is not blank tells: a whole object, or a part of something longer.
+bool one_object_per_line(std::string_view text) {
+  if (!starts_object(text)) return false;
+  const size_t first = text.find_first_not_of(kJsonSpace);
+  return Json::accept(text.substr(first, text.find('\n', first) - first));
+}
+
+}  // namespace
+
+RecordFile::RecordFile(const std::string& path) : path_(path), file_(path) {
+  index(std::filesystem::path(path).extension().string());
+  if (places_.empty()) throw UserError(cat("dataset file ", path, " has no record"));
+}
+
+void RecordFile::index(std::string_view extension) {
+  if (extension == ".txt") return index_text();
+  if (extension != ".json" && extension != ".jsonl")
+    throw UserError(
+        cat("dataset file ", path_, ": type '", extension, "' is not supported"),
+        "give a .json, .jsonl or .txt file");
+  const bool marked = file_.bytes().starts_with(kByteOrderMark);
+  const std::string_view text = file_.bytes().substr(marked ? kByteOrderMark.size() : 0);
+  if (extension == ".jsonl" ? starts_object(text) : one_object_per_line(text))
+    return index_lines();
+  if (marked)
+    throw UserError(cat("dataset file ", path_, " begins with a byte order mark"),
+                    "save it as UTF-8 without one");
+  index_list();
+}
+
+void RecordFile::add(size_t begin, size_t end, size_t number) {
+  if (end - begin > kLongestRecord || number > UINT32_MAX)
+    throw UserError(cat("dataset file ", path_, ": record ", number, " has ", end - begin,
+                        " bytes, more than ", kLongestRecord),
+                    "split it");
+  places_.push_back(
+      {begin, static_cast<uint32_t>(end - begin), static_cast<uint32_t>(number)});
+}
+
+void RecordFile::index_lines() {
+  layout_ = RecordLayout::kLines;
+  const std::string_view text = file_.bytes();
+  size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  for (size_t number = 1; at < text.size(); ++number) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    if (!blank(text.substr(at, end - at))) add(at, end, number);
+    at = end + 1;
+  }
+}
+
+// Universal newlines: \n, \r\n and \r end a line; the last line needs no end.
+void RecordFile::index_text() {
+  layout_ = RecordLayout::kText;
+  const std::string_view text = file_.bytes();
+  size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  for (size_t number = 1; at < text.size(); ++number) {
+    const size_t end = std::min(text.find_first_of("\r\n", at), text.size());
+    add(at, end, number);
+    at = end + (text.substr(end, 2) == "\r\n" ? 2 : 1);
+  }
+}
+
+void RecordFile::index_list() {
+  layout_ = RecordLayout::kJson;
+  const std::string_view text = file_.bytes();
+  if (starts_object(text)) return add(0, text.size(), 1);
+  size_t number = 0;
+  const std::string fault =
+      scan_json_list(text, [&](size_t begin, size_t end) { add(begin, end, ++number); });
+  if (!fault.empty())
+    throw UserError(cat("dataset file ", path_, " ", fault),
+                    "give a JSON list of objects, or an object a line");
+}
+
+OrderedJson RecordFile::read(int64_t i) const {
+  const Place& place = places_[static_cast<size_t>(i)];
+  const std::string_view text = file_.bytes().substr(place.begin, place.length);
+  if (layout_ == RecordLayout::kText) {
+    const size_t invalid = invalid_utf8(text);
+    if (invalid != text.size())
+      throw RecordFault{cat("is not valid UTF-8 from byte ", invalid, " on")};
+    OrderedJson record = OrderedJson::object();
+    record["text"] = text;
+    return record;
+  }
+  try {
+    OrderedJson record = parse_ordered_json(text, "");
+    if (record.is_object()) return record;
+    throw RecordFault{cat("is a ", record.type_name(), ", not an object")};
+  } catch (const UserError& error) {
+    throw RecordFault{error.what()};
+  }
+}
+
+std::string RecordFile::place(int64_t i) const {
+  const uint32_t number = places_[static_cast<size_t>(i)].number;
+  return layout_ == RecordLayout::kJson ? cat(path_, ", record ", number)
+                                        : cat(path_, ":", number);
+}
+
+}  // namespace mtrain::data
