@@ -2,6 +2,8 @@
 # that the program and LibTorch share one of each.
 enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
+# CMake 3.25 does not know yet that nvcc takes it.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3 --expt-relaxed-constexpr -lineinfo")
 set(CMAKE_CUDA_RUNTIME_LIBRARY None)
 add_compile_definitions(MTRAIN_CUDA)
@@ -23,6 +25,7 @@ endfunction()
 
 cuda_library(cudart libcudart.so.13 nvidia/cu13)
 cuda_library(cublas libcublas.so.13 nvidia/cu13)
+cuda_library(nvrtc libnvrtc.so.13 nvidia/cu13)
 cuda_library(cudnn libcudnn.so.9 nvidia/cudnn)
 target_include_directories(cudnn SYSTEM INTERFACE "${MTRAIN_CUDNN_FRONTEND}/include")
 cuda_library(nccl libnccl.so.2 nvidia/nccl)

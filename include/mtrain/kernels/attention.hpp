@@ -39,9 +39,14 @@ struct AttentionOptions {
 AttentionBackend attention_backend(AttentionBackend wanted, at::Device device,
                                    at::ScalarType dtype, int64_t head_dim);
 
+/// One line for the log: what attention_backend() chooses, and why. Throws like it.
+std::string describe_attention(AttentionBackend wanted, at::Device device,
+                               at::ScalarType dtype, int64_t head_dim);
+
 struct Attention {
   at::Tensor o_TND;   ///< dtype of q
-  at::Tensor lse_NT;  ///< fp32 log-sum-exp of the scaled scores
+  at::Tensor lse_NT;  ///< fp32 log-sum-exp of the scaled scores; N x T numbers whose
+                      ///< order in memory is cuDNN's own with kCudnn
 };
 
 /// softmax(q k^T * scale, causal within each document) v. q [T, N, D] contiguous; k [T,
