@@ -170,7 +170,9 @@ void AttentionGraph::build() {
 }
 
 void AttentionGraph::run(const Pointers& pointers, at::Device device) {
-  MT_CHECK(refusal_.empty(), "cuDNN refused: ", refusal_);
+  if (!refusal_.empty())
+    throw Error(cat("cuDNN refuses this attention: ", refusal_),
+                "use attention_backend = auto or flash");
   const cudnnHandle_t handle = at::native::getCudnnHandle();
   if (!built_->has_plan) build();
   Pointers ordered{};
