@@ -112,7 +112,7 @@ RaggedOffsets set_offsets(Pointers& pointers, const Inputs& in, const GraphShape
       device_offsets(in.documents, in.q_TND.device()), shape.batch,
       {q_row, shape.k_row, shape.v_row, shape.query_heads, dk_row, shape.dv_row});
   auto* const starts = static_cast<int64_t*>(address(ragged.starts_RB1));
-  const auto row = [&](int64_t r) { return starts + r * (shape.batch + 1); };
+  const auto row = [&](int64_t r) { return starts + r * ragged.starts_RB1.stride(0); };
   pointers[kQOffset] = pointers[kOOffset] = row(0);
   pointers[kKOffset] = row(1);
   pointers[kVOffset] = row(2);

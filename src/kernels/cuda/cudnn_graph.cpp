@@ -119,9 +119,12 @@ void Description::add_backward() {
   auto [dq, dk, dv] =
       graph_.sdpa_backward(q(), k(), v(), o, d_o, graph_.tensor(statistics), options);
   place(dq->set_output(true), kDq, kQOffset, shape_.query_heads, q_row());
-  const int64_t dk_row = shape_.kv_heads * shape_.dim;
-  place(dk->set_output(true), kDk, kDkOffset, shape_.kv_heads, dk_row);
-  place(dv->set_output(true), kDv, kDvOffset, shape_.kv_heads, shape_.dv_row);
+  // Where rows are alike, cuDNN is given the same offsets, as its other users do.
+  const int64_t dk_row = shape_.kv_heads * shape_.dim, dv_row = shape_.dv_row;
+  const Slot dk_offset = dk_row == shape_.k_row ? kKOffset : kDkOffset;
+  const Slot dv_offset = dv_row == shape_.v_row ? kVOffset : kDvOffset;
+  place(dk->set_output(true), kDk, dk_offset, shape_.kv_heads, dk_row);
+  place(dv->set_output(true), kDv, dv_offset, shape_.kv_heads, dv_row);
 }
 
 /// The first failure of the steps up to the point where cuDNN knows whether it can.

@@ -18,6 +18,7 @@ constexpr int kMaxRows = 8;
 struct Rows {
   int64_t width[kMaxRows];
   int count;
+  int64_t stride;  ///< from one row of starts to the next
 };
 
 /// One thread per batch entry, and one for the end.
@@ -30,7 +31,7 @@ __global__ void offsets_kernel(const int32_t* __restrict__ offsets, int document
   if (entry < batch)
     lengths[entry] = offsets[min(entry + 1, documents)] - static_cast<int32_t>(begin);
   for (int r = 0; r < rows.count; ++r)
-    starts[static_cast<int64_t>(r) * (batch + 1) + entry] = begin * rows.width[r];
+    starts[r * rows.stride + entry] = begin * rows.width[r];
 }
 
 }  // namespace
@@ -50,9 +51,12 @@ RaggedOffsets ragged_offsets(const at::Tensor& offsets, int64_t batch,
                              const std::vector<int64_t>& rows) {
   MT_CHECK(rows.size() <= kMaxRows, rows.size(), " rows");
   const auto count = static_cast<int64_t>(rows.size());
+  const int64_t stride = (batch + 2) / 2 * 2;
+  const at::Tensor starts =
+      at::empty({count, stride}, offsets.options().dtype(at::kLong));
   RaggedOffsets out{at::empty({batch}, offsets.options()),
-                    at::empty({count, batch + 1}, offsets.options().dtype(at::kLong))};
-  Rows widths{{}, static_cast<int>(count)};
+                    starts.narrow(1, 0, batch + 1)};
+  Rows widths{{}, static_cast<int>(count), stride};
   std::copy(rows.begin(), rows.end(), widths.width);
   constexpr int kThreads = 128;
   const int blocks = static_cast<int>(batch / kThreads + 1);

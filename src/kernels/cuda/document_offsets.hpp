@@ -18,7 +18,7 @@ at::Tensor device_offsets(const Documents& documents, at::Device device);
 /// they start.
 struct RaggedOffsets {
   at::Tensor lengths_B;   ///< int32
-  at::Tensor starts_RB1;  ///< int64 [rows, batch + 1]
+  at::Tensor starts_RB1;  ///< int64 [rows, batch + 1], each row 16-byte aligned
 };
 RaggedOffsets ragged_offsets(const at::Tensor& offsets, int64_t batch,
                              const std::vector<int64_t>& rows);
