@@ -28,6 +28,7 @@ target_include_directories(cuda_headers SYSTEM INTERFACE "${MTRAIN_LIBTORCH}/nvi
 cuda_library(cudart libcudart.so.13 nvidia/cu13)
 cuda_library(cupti libcupti.so.13 nvidia/cu13)
 cuda_library(cublas libcublas.so.13 nvidia/cu13)
+cuda_library(nvrtc libnvrtc.so.13 nvidia/cu13)
 cuda_library(cudnn libcudnn.so.9 nvidia/cudnn)
 target_include_directories(cudnn SYSTEM INTERFACE "${MTRAIN_CUDNN_FRONTEND}/include")
 cuda_library(nccl libnccl.so.2 nvidia/nccl)

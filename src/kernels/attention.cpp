@@ -48,39 +48,6 @@ int64_t Documents::longest() const {
   return longest;
 }
 
-std::string to_string(AttentionBackend backend) {
-  switch (backend) {
-    case AttentionBackend::kAuto:
-      return "auto";
-    case AttentionBackend::kCudnn:
-      return "cudnn";
-    case AttentionBackend::kFlash:
-      return "flash";
-    case AttentionBackend::kUnfused:
-      return "unfused";
-  }
-  return "unknown";
-}
-
-AttentionBackend attention_backend(AttentionBackend wanted, at::Device device,
-                                   at::ScalarType dtype, int64_t head_dim) {
-  if (device.is_cpu()) return AttentionBackend::kAuto;
-  const bool fused = dtype == at::kBFloat16 && head_dim % 8 == 0 && head_dim <= 128;
-  if (wanted == AttentionBackend::kAuto)
-    return fused ? AttentionBackend::kCudnn : AttentionBackend::kUnfused;
-  if (wanted == AttentionBackend::kUnfused || fused) return wanted;
-  throw UserError(
-      cat("attention_backend = ", to_string(wanted), " takes bfloat16 and a ",
-          "head_dim of 8, 16, ... 128, not ", c10::toString(dtype), " and ", head_dim),
-      "use attention_backend = auto or unfused");
-}
-
-std::string describe_attention(AttentionBackend wanted, at::Device device,
-                               at::ScalarType dtype, int64_t head_dim) {
-  return cat(to_string(attention_backend(wanted, device, dtype, head_dim)), " (",
-             c10::toString(dtype), ", head size ", head_dim, ")");
-}
-
 Attention attention_forward(const at::Tensor& q_TND, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Documents& documents,
                             const AttentionOptions& options) {

@@ -7,8 +7,11 @@
 #ifdef MTRAIN_CUDA
 #include "cuda/ops.hpp"
 #define MT_CUDA_LOOPS(name) cuda::name
+#define MT_CUDA_OR(call, otherwise) cuda::call
 #else
 #define MT_CUDA_LOOPS(name) nullptr
+/// cuda::call in a program built for GPUs, `otherwise` in one that is not.
+#define MT_CUDA_OR(call, otherwise) otherwise
 #endif
 
 namespace mtrain::kernels {

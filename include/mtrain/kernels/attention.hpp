@@ -39,9 +39,14 @@ struct AttentionOptions {
 AttentionBackend attention_backend(AttentionBackend wanted, at::Device device,
                                    at::ScalarType dtype, int64_t head_dim);
 
+/// One line for the log: what attention_backend() chooses, and why. Throws like it.
+std::string describe_attention(AttentionBackend wanted, at::Device device,
+                               at::ScalarType dtype, int64_t head_dim);
+
 struct Attention {
   at::Tensor o_TND;   ///< dtype of q
-  at::Tensor lse_NT;  ///< fp32 log-sum-exp of the scaled scores
+  at::Tensor lse_NT;  ///< fp32 log-sum-exp of the scaled scores; N x T numbers whose
+                      ///< order in memory is cuDNN's own with kCudnn
 };
 
 /// softmax(q k^T * scale, causal within each document) v. q [T, N, D] contiguous; k [T,
@@ -51,11 +56,6 @@ struct Attention {
 Attention attention_forward(const at::Tensor& q_TND, const at::Tensor& k_TKD,
                             const at::Tensor& v_TKD, const Documents& documents,
                             const AttentionOptions& options);
-
-/// What runs and why, for the banner: "cudnn (bfloat16, head size 128)". Throws as
-/// attention_backend().
-std::string describe_attention(AttentionBackend wanted, at::Device device,
-                               at::ScalarType dtype, int64_t head_dim);
 
 /// Where gradients go: allocated by the caller, in q's dtype. dq [T, N, D] and dk [T, K,
 /// D] contiguous; dv [T, K, D] may be strided over tokens like v.

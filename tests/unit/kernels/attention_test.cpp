@@ -2,6 +2,7 @@
 #include "mtrain/kernels/attention.hpp"
 
 #include "mtrain/base/error.hpp"
+#include "unit/kernels/attention_oracle.hpp"
 #include "unit/kernels/oracle.hpp"
 
 namespace mtrain::kernels {
@@ -12,32 +13,6 @@ using namespace test;
 struct Shape {
   int64_t query_heads, kv_heads, dim;
 };
-
-struct Oracle {
-  at::Tensor o_TND, lse_NT;
-};
-
-/// Document by document: softmax of the masked scores, each key head repeated for its
-/// group.
-Oracle oracle(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-              const Documents& documents, double scale) {
-  const int64_t group = q.size(1) / k.size(1);
-  std::vector<at::Tensor> outputs, lses;
-  for (size_t d = 1; d < documents.offsets.size(); ++d) {
-    const int64_t begin = documents.offsets[d - 1], length = documents.offsets[d] - begin;
-    const auto heads_first = [&](const at::Tensor& x, int64_t repeat) {
-      return x.narrow(0, begin, length).repeat_interleave(repeat, 1).transpose(0, 1);
-    };
-    const at::Tensor scores =
-        at::matmul(heads_first(q, 1), heads_first(k, group).transpose(1, 2)) * scale;
-    const at::Tensor future = at::ones({length, length}, at::kBool).triu(1);
-    const at::Tensor masked = scores.masked_fill(future, -INFINITY);
-    outputs.push_back(
-        at::matmul(masked.softmax(-1), heads_first(v, group)).transpose(0, 1));
-    lses.push_back(masked.logsumexp(-1));
-  }
-  return {at::cat(outputs, 0), at::cat(lses, 1)};
-}
 
 AttentionOptions scaled(double scale) {
   return {scale, AttentionBackend::kAuto, false};
@@ -57,7 +32,7 @@ void check_attention(const Documents& documents, const Shape& s, at::ScalarType 
         row.narrow(1, 3 * s.dim, s.kv_heads * s.dim).view({tokens, s.kv_heads, s.dim});
     const at::Tensor dout = random({tokens, s.query_heads, s.dim}, dtype);
     const at::Tensor q64 = leaf(q), k64 = leaf(k), v64 = leaf(v);
-    const Oracle want = oracle(q64, k64, v64, documents, scale);
+    const AttentionOracle want = attention_oracle(q64, k64, v64, documents, scale);
     want.o_TND.backward(dout.to(at::kDouble));
 
     const Attention got = attention_forward(q, k, v, documents, scaled(scale));
@@ -104,8 +79,8 @@ BOOST_AUTO_TEST_CASE(large_scores_stay_finite) {
   const at::Tensor v = random({70, 1, 16});
   const Documents documents{{0, 70}};
   const Attention got = attention_forward(q, k, v, documents, scaled(1.0));
-  const Oracle want =
-      oracle(q.to(at::kDouble), k.to(at::kDouble), v.to(at::kDouble), documents, 1.0);
+  const AttentionOracle want = attention_oracle(q.to(at::kDouble), k.to(at::kDouble),
+                                                v.to(at::kDouble), documents, 1.0);
   // Scores near 5e4 carry errors near 5e4 * 16 roundings; their exponentials inherit
   // them.
   check_close(got.o_TND, want.o_TND, 1, 1e6, "o");
