@@ -161,6 +161,11 @@ int64_t TokenStoreReader::max_sample_length() const {
   return longest;
 }
 
+bool TokenStoreReader::readable_by_threads() {
+  hbool_t safe = 0;
+  return H5is_library_threadsafe(&safe) >= 0 && safe;
+}
+
 Sample TokenStoreReader::read(int64_t i) const {
   const auto [first, count] = impl_->range(i);
   return {impl_->read_ids(first, count), impl_->read_labels(first, count)};

@@ -45,7 +45,7 @@ class BatchLoader {
   const data::Sampler& sampler() const { return sampler_; }
   ~BatchLoader();
   /// The batch of the step that starts at `cursor`. That of the step after it is read
-  /// and packed meanwhile, on a thread of its own.
+  /// and packed meanwhile, on a thread of its own where HDF5 allows it.
   StepBatch step(int64_t cursor);
   /// All samples of the store in order, once, as steps of equal shape on every rank.
   int64_t evaluation_steps() const;

@@ -56,7 +56,7 @@ struct Harness {
         parallel::split_layers({layers, l.pipeline, l.chunks, {}, {}, false, false});
     stage =
         description.config->make(groups, {l.dtype,
-                                          at::kCPU,
+                                          test::device(),
                                           l.sequence_parallel,
                                           l.recompute,
                                           {0.0, kernels::AttentionBackend::kAuto, false},
@@ -94,20 +94,11 @@ struct Harness {
     parallel::run_schedule(parallel::training_schedule(shape, groups.pipeline->rank()),
                            shape, *stage, *groups.pipeline);
     sync.finish();
-    weights = batch;
   }
 
   /// The loss of the step, on every rank.
   double loss() const {
-    at::Tensor sum = at::zeros({1}, at::kDouble);
-    for (size_t m = 0; stage->has_loss() && m < weights.micro_batches.size(); ++m) {
-      if (groups.tensor->rank() != 0) break;
-      const auto& w = weights.micro_batches[m].weights;
-      const at::Tensor token = stage->token_loss(static_cast<int>(m));
-      for (size_t t = 0; t < w.size(); ++t) {
-        sum += static_cast<double>(w[t]) * token[static_cast<int64_t>(t)].item<double>();
-      }
-    }
+    const at::Tensor sum = stage->loss_share();
     groups.world->all_reduce(sum, comm::Reduce::kSum);
     return sum.item<double>();
   }
@@ -128,7 +119,7 @@ struct Harness {
           expected =
               expected.narrow(static_cast<int64_t>(d), box.offset[d], box.extent[d]);
         }
-        const at::Tensor mine = p->grad.flatten().narrow(0, at, box.size());
+        const at::Tensor mine = p->grad.flatten().narrow(0, at, box.size()).cpu();
         const at::Tensor error = mine.to(at::kDouble) - expected.flatten();
         BOOST_CHECK_MESSAGE(error.abs().max().item<double>() <= tolerance * scale,
                             name(layout) << ": gradient of " << box.tensor << " off by "
@@ -145,7 +136,6 @@ struct Harness {
   int layers;
   std::unique_ptr<models::Model> stage;
   std::unique_ptr<checkpoint::TensorSource> source;
-  train::StepBatch weights;
 };
 
 std::vector<int32_t> row(const at::Tensor& matrix, int64_t i) {
@@ -227,14 +217,14 @@ BOOST_AUTO_TEST_CASE(hidden_states_logits_and_token_losses) {
     Harness harness(golden, {});
     std::map<std::string, std::vector<at::Tensor>> seen;
     harness.stage->observe([&](const std::string& where, const at::Tensor& x) {
-      seen[where].push_back(x.clone());
+      seen[where].push_back(x.to(at::kCPU, x.scalar_type(), false, true));
     });
     const auto samples = rows(golden);
     harness.step(samples);
     const at::Tensor token_loss = golden.tensor("per_token_loss");
     for (size_t i = 0; i < samples.size(); ++i) {
       const auto index = static_cast<int64_t>(i);
-      const at::Tensor mine = harness.stage->token_loss(static_cast<int>(i));
+      const at::Tensor mine = harness.stage->token_loss(static_cast<int>(i)).cpu();
       BOOST_TEST((mine - token_loss[index]).abs().max().item<double>() <
                  kTokenLossTolerance);
       for (const auto& [where, states] : seen) {
@@ -297,7 +287,7 @@ BOOST_AUTO_TEST_CASE(long_document) {
   Harness harness(golden, {});
   const auto ids = row(golden.tensor("input_ids"), 0);
   harness.step({{ids, ids}});
-  const at::Tensor mine = harness.stage->token_loss(0);
+  const at::Tensor mine = harness.stage->token_loss(0).cpu();
   const at::Tensor expected = golden.tensor("per_token_loss")[0];
   BOOST_TEST((mine - expected).abs().max().item<double>() < kTokenLossTolerance);
 }
@@ -312,7 +302,7 @@ BOOST_AUTO_TEST_CASE(bfloat16) {
   Harness harness(golden, layout);
   const auto ids = row(golden.tensor("input_ids"), 0);
   harness.step({{ids, ids}});
-  const at::Tensor mine = harness.stage->token_loss(0).narrow(0, 0, 47);
+  const at::Tensor mine = harness.stage->token_loss(0).narrow(0, 0, 47).cpu();
   const at::Tensor expected = golden.tensor("per_token_loss_fp32")[0];
   BOOST_TEST((mine - expected).abs().max().item<double>() < 0.05);
   BOOST_TEST(std::abs(mine.mean().item<double>() - expected.mean().item<double>()) <

@@ -1,6 +1,7 @@
 // The real program against the reference's 20-step curve, in every kind of layout: same
 // loss and gradient norm whatever tensor, sequence, pipeline and data parallelism,
-// recompute and micro-batching.
+// recompute and micro-batching. `curve_test -- device=cuda backend=nccl`: the same with
+// these keys.
 #define BOOST_TEST_MODULE curve
 #include <ATen/ATen.h>
 
@@ -99,6 +100,8 @@ void check_case(const Case& c, const nlohmann::json& expected, const std::string
   auto arguments = words(short_keys(c.keys + " " + extra));
   arguments.insert(arguments.begin(), (dir / "deck.ini").string());
   arguments.push_back("output_dir=" + (dir / "out").string());
+  const auto& suite = boost::unit_test::framework::master_test_suite();
+  arguments.insert(arguments.end(), suite.argv + 1, suite.argv + suite.argc);
   const auto outcome = test::run_program("mtrain", c.ranks, arguments);
   BOOST_REQUIRE_MESSAGE(outcome.exit_code == 0, c.name << ":\n" << outcome.output);
   const auto log = test::read_jsonl(dir / "out" / "trainer_log.jsonl");

@@ -42,6 +42,10 @@ class TokenStoreReader {
   TokenStoreReader(TokenStoreReader&&) noexcept;
   TokenStoreReader& operator=(TokenStoreReader&&) noexcept;
 
+  /// Whether a store may be read while another thread uses HDF5: it was built so
+  /// (Debian's is, that of many clusters is not).
+  static bool readable_by_threads();
+
   const StoreAttributes& attributes() const;
   const std::string& path() const;
   int64_t num_samples() const;
