@@ -9,9 +9,9 @@
 
 #include "dtype.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
-#include "strict_json.hpp"
 #include "table.hpp"
 
 namespace mtrain::checkpoint {
@@ -97,7 +97,7 @@ std::string rows_text(const std::vector<DiffRow>& rows) {
 std::vector<DiffRow> rows_of_texts(const std::vector<std::string>& texts) {
   std::vector<DiffRow> rows;
   for (const std::string& text : texts)
-    for (const auto& row : parse_strict(text, "rows of a rank"))
+    for (const auto& row : parse_json(text, "rows of a rank"))
       rows.push_back(
           {row.at(0).get<std::string>(), static_cast<DiffRow::Kind>(row.at(1).get<int>()),
            std::bit_cast<double>(row.at(2).get<uint64_t>()),

@@ -6,7 +6,7 @@
 
 #include "box_json.hpp"
 #include "mtrain/base/error.hpp"
-#include "strict_json.hpp"
+#include "mtrain/base/json.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
@@ -122,7 +122,7 @@ std::string boxes_text(const std::vector<Box>& boxes) {
 }
 
 std::vector<Box> boxes_of_text(const std::string& text) {
-  return boxes_from_json(parse_strict(text, "boxes of a rank"));
+  return boxes_from_json(parse_json(text, "boxes of a rank"));
 }
 
 }  // namespace mtrain::checkpoint

@@ -48,11 +48,12 @@ CheckpointSaver::CheckpointSaver(const config::Checkpoint& options,
 void CheckpointSaver::save(const checkpoint::TrainingState& state,
                            const std::string& deck_text,
                            const std::optional<HfExport>& hf) {
-  clock_.restart();
+  const Stopwatch blocking;
   if (phase_ != Phase::kIdle)
     log::info(
         cat("step ", state.step, " waits until checkpoint-", state_.step, " is written"));
   wait();
+  clock_.restart();
   state_ = state;
   deck_text_ = deck_text;
   hf_ = hf;
@@ -67,7 +68,7 @@ void CheckpointSaver::save(const checkpoint::TrainingState& state,
   if (hf_) session_.agree([&] { as_failure([&] { join_hf_files(); }); });
   phase_ = Phase::kWriting;
   work_.start([this](const auto& cancelled) { as_failure([&] { write(cancelled); }); });
-  blocking_seconds_ = clock_.seconds();
+  blocking_seconds_ = blocking.seconds();
   if (!options_.async_save) wait();
 }
 

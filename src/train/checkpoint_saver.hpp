@@ -61,7 +61,7 @@ class CheckpointSaver {
   std::optional<checkpoint::CheckpointWriter> writer_;
   std::optional<checkpoint::SafetensorsWriter> hf_writer_;
   std::string summary_, hf_summary_;
-  Stopwatch clock_;  ///< since save()
+  Stopwatch clock_;  ///< since the save began, earlier ones done
   double copy_seconds_ = 0, blocking_seconds_ = 0;
   std::filesystem::path committed_;
   BackgroundWork work_;  ///< last: ends before what it uses goes

@@ -32,7 +32,7 @@ at::Device open_device(config::Device wanted, int local_rank) {
   const auto index = static_cast<c10::DeviceIndex>(local_rank % gpus);
   at::accelerator::setDeviceIndex(index);
   // Partial sums of a product stay in fp32 until its end.
-  at::globalContext().setAllowBF16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
   return {at::kCUDA, index};
 }
 

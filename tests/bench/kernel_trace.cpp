@@ -32,18 +32,17 @@ const std::string* interned(const std::string& name) {
   return &names.try_emplace(name).first->first;
 }
 
-/// "void ns::kernel<float, ...>(...)" -> "ns::kernel<float".
+/// "void ns::(anonymous namespace)::kernel<float>(...)" -> "ns::kernel<float>".
 std::string short_name(const char* mangled) {
   int status = 0;
   char* text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
   std::string name = status == 0 ? text : mangled;
   std::free(text);
-  if (name.rfind("void ", 0) == 0) name = name.substr(5);
-  const auto arguments =
-      name.find('(', name.rfind("(anonymous namespace)", 0) == 0 ? 21 : 1);
-  if (arguments != std::string::npos && name[arguments + 1] != 'a')
-    name.resize(arguments);
-  return name.substr(0, 90);
+  const std::string unnamed = "(anonymous namespace)::";
+  for (size_t at; (at = name.find(unnamed)) != std::string::npos;)
+    name.erase(at, unnamed.size());
+  if (name.rfind("void ", 0) == 0) name.erase(0, 5);
+  return name.substr(0, std::min<size_t>(name.find('('), 90));
 }
 
 void add(uint64_t start, uint64_t end, const std::string& name) {
@@ -88,7 +87,7 @@ std::vector<size_t> step_ends() {
   std::vector<size_t> ends;
   bool updating = false;
   for (size_t i = 0; i < spans.size(); ++i) {
-    const bool adamw = spans[i].name->find("adamw_update") != std::string::npos;
+    const bool adamw = spans[i].name->find("update_pieces") != std::string::npos;
     if (adamw && updating) ends.back() = i + 1;
     if (adamw && !updating) ends.push_back(i + 1);
     updating = adamw;

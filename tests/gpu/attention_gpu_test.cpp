@@ -194,6 +194,13 @@ BOOST_AUTO_TEST_CASE(no_tokens) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(fused_kernels_refuse_fp32) {
+  for (AttentionBackend backend : {AttentionBackend::kCudnn, AttentionBackend::kFlash}) {
+    Problem p(on_gpu({0, 30, 100}), {4, 2, 64}, at::kFloat);
+    BOOST_CHECK_THROW(p.run(p.options(backend)), Error);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_host_does_not_wait) {
   at::manual_seed(7);
   for (const std::vector<int64_t>& offsets :

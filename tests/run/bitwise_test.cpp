@@ -8,6 +8,7 @@
 
 using namespace mtrain;
 using test::Words;
+using test::operator+;
 
 namespace {
 

@@ -6,8 +6,8 @@
 
 #include "../attention_backend.hpp"
 #include "attention_backends.hpp"
+#include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
-#include "mtrain/base/text.hpp"
 #include "ops.hpp"
 
 namespace mtrain::kernels::cuda {
@@ -15,9 +15,13 @@ namespace {
 
 AttentionBackend choose(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         const Documents& documents, const AttentionOptions& options) {
-  if (options.backend != AttentionBackend::kAuto) return options.backend;
-  if (!fused_attention_takes(q.scalar_type(), q.size(2)))
-    return AttentionBackend::kUnfused;
+  const AttentionBackend wanted = options.backend;
+  const bool fused = fused_attention_takes(q.scalar_type(), q.size(2));
+  if (wanted == AttentionBackend::kUnfused) return wanted;
+  if (!fused && wanted == AttentionBackend::kAuto) return AttentionBackend::kUnfused;
+  MT_CHECK(fused, to_string(wanted), " attention of ", q.scalar_type(), " heads of ",
+           q.size(2), ": attention_backend() refuses it");
+  if (wanted != AttentionBackend::kAuto) return wanted;
   const std::string refusal = cudnn::refusal(q, k, v, documents, options);
   if (refusal.empty()) return AttentionBackend::kCudnn;
   static std::once_flag logged;
