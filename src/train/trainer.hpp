@@ -38,6 +38,7 @@ class Trainer {
     int64_t step, tokens;
     double epoch, learning_rate, flops;
     LateTotals totals;
+    at::Tensor router;  ///< summed figures; undefined for models without experts
   };
 
   void read_inputs();
@@ -116,6 +117,7 @@ class Trainer {
   double interval_loss_ = 0;     ///< sum over them
   int64_t interval_tokens_ = 0;  ///< since then, by this process
   double interval_flops_ = 0;
+  RouterLog interval_router_;
   int64_t first_step_ = 0;  ///< steps done when this process began to train
   Stopwatch interval_clock_, clock_;
   Stopwatch phase_clock_;

@@ -84,8 +84,7 @@ void router_backward(const Tensor& dweights, const Routing& routing,
   const int64_t experts = dlogits.size(1), choices = options.choices;
   over_rows(dlogits.size(0), experts * choices, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const auto dlse =
-          static_cast<float>(losses.lse * data<float>(routing.lse_T)[t]);
+      const auto dlse = static_cast<float>(losses.lse * data<float>(routing.lse_T)[t]);
       backward_row(data<float>(dweights) + t * choices,
                    data<float>(routing.probabilities_TE) + t * experts,
                    data<int32_t>(routing.experts_TK) + t * choices,

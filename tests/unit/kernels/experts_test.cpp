@@ -55,7 +55,8 @@ BOOST_AUTO_TEST_CASE(router_matches_autograd) {
 BOOST_AUTO_TEST_CASE(ties_go_to_the_lower_index) {
   const at::Tensor logits = at::tensor({1.0f, 2.0f, 2.0f, 1.0f, 2.0f, 0.0f}).view({1, 6});
   const Routing routing = router_forward(logits, {4, true});
-  BOOST_TEST(at::equal(routing.experts_TK, at::tensor({1, 2, 4, 0}, at::kInt).view({1, 4})));
+  BOOST_TEST(
+      at::equal(routing.experts_TK, at::tensor({1, 2, 4, 0}, at::kInt).view({1, 4})));
   const Routing nan = router_forward(at::full({1, 6}, NAN), {4, true});
   BOOST_TEST(at::equal(nan.experts_TK, at::tensor({0, 1, 2, 3}, at::kInt).view({1, 4})));
 }
@@ -66,7 +67,8 @@ BOOST_AUTO_TEST_CASE(order_by_expert) {
   BOOST_TEST(at::equal(p.counts_E, at::tensor({2, 0, 2, 1, 0}, at::kInt)));
   BOOST_TEST(at::equal(p.pairs_N, at::tensor({1, 4, 0, 3, 5}, at::kInt)));
   BOOST_TEST(at::equal(p.tokens_N, at::tensor({0, 2, 0, 1, 2}, at::kInt)));
-  BOOST_TEST(at::equal(p.rows_TK, at::tensor({2, 0, -1, 3, 1, 4}, at::kInt).view({3, 2})));
+  BOOST_TEST(
+      at::equal(p.rows_TK, at::tensor({2, 0, -1, 3, 1, 4}, at::kInt).view({3, 2})));
   for (const at::ScalarType dtype : kDtypes) {
     const at::Tensor x = random({3, 70}, dtype);
     const at::Tensor rows = gather_rows(x, p.tokens_N);
