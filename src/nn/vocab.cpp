@@ -22,10 +22,11 @@ void Embedding::backward(const at::Tensor& grad, const MicroBatch& batch) const 
 }
 
 /// As many tokens as the products need to run at full speed (measured): 64 MiB of logits
-/// on a CPU, 2048 tokens of a vocabulary of 150,000 on a GPU; at least 64 tokens for very
-/// large vocabularies.
+/// on a CPU; on a GPU 4096 tokens of a vocabulary of 150,000, so that reading and writing
+/// the head's fp32 gradient hides behind the product. At least 64 tokens for very large
+/// vocabularies.
 int64_t LossHead::chunk_tokens(int64_t rows, at::Device device) {
-  const int64_t elements = int64_t{device.is_cpu() ? 16 : 320} << 20;
+  const int64_t elements = int64_t{device.is_cpu() ? 16 : 600} << 20;
   return std::max<int64_t>(64, elements / rows / 64 * 64);
 }
 

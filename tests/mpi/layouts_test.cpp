@@ -143,9 +143,9 @@ void move(const config::ParsedDeck& parsed, const fs::path& from) {
   const auto& deck = parsed.deck;
   const auto description = train::read_model_description(deck.model);
   const comm::RankGrid grid(train::grid_sizes(deck.parallel, kRanks));
-  const auto groups = comm::make_groups(session, grid);
-  const auto model =
-      description.config->make(groups, train::model_options(deck, *description.config));
+  const auto groups = comm::make_groups(session, grid, comm::Backend::kMpi);
+  const auto model = description.config->make(
+      groups, train::model_options(deck, *description.config, at::kCPU));
   parallel::Optimizer optimizer(model->buffer(), groups,
                                 train::data_parallel_options(deck.parallel),
                                 train::adamw_options(deck.optimizer));
