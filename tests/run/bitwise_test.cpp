@@ -1,5 +1,6 @@
 // Runs that must agree to the last bit: repeated ones, and those that differ only in what
-// is kept or when it is sent. `bitwise_test -- device=cuda backend=nccl`: with these keys.
+// is kept or when it is sent. `bitwise_test -- device=cuda backend=nccl`: with these
+// keys.
 #define BOOST_TEST_MODULE bitwise
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
