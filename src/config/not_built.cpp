@@ -12,11 +12,8 @@ namespace mtrain::config {
 const std::vector<NotBuilt>& not_built() {
   constexpr auto kWarning = NotBuilt::Effect::kWarning;
   static const std::vector<NotBuilt> rows = {
-      {"stage", "dpo", "preference training"},
       {"finetuning_type", "!= full", "training of a part of the weights"},
-      {"ref_model", "*", "preference training"},
-      {"ref_log_probs", "*", "preference training"},
-      {"pref_ftx", "> 0", "preference training"},
+      {"ref_log_probs", "*", "cached log-probabilities of the reference model"},
       {"expert_model_parallel_size", "> 1", "expert parallelism"},
       {"expert_tensor_parallel_size", "> 1", "expert parallelism"},
       {"moe_aux_loss_coeff", "> 0", "training of mixture-of-experts models"},

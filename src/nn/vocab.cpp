@@ -50,27 +50,38 @@ at::Tensor LossHead::loss_and_gradient(at::Tensor& logits, const at::Tensor& tar
   return (lse - target).masked_fill(targets.lt(0), 0.0);
 }
 
-LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
-                                   bool training) const {
-  const at::Tensor x = region_.enter(x_TH);
+void LossHead::sweep(const at::Tensor& x, const at::Tensor& targets,
+                     const at::Tensor& weights, Result& result) const {
   const int64_t tokens = x.size(0), rows = weight_.weight.size(0);
   const int64_t chunk = std::min(chunk_tokens(rows, x.device()), tokens);
   const at::Tensor buffer = at::empty({chunk, rows}, x.options());
-  const at::Tensor dx = training ? at::empty_like(x) : at::Tensor();
-  const at::Tensor token_loss = at::empty({tokens}, x.options().dtype(at::kFloat));
   for (int64_t begin = 0; begin < tokens; begin += chunk) {
     const int64_t count = std::min(chunk, tokens - begin);
     const auto part = [&](const at::Tensor& t) { return t.narrow(0, begin, count); };
     at::Tensor logits = buffer.narrow(0, 0, count);
     kernels::linear_forward_out(logits, part(x), weight_.weight);
-    part(token_loss)
-        .copy_(loss_and_gradient(logits, part(batch.targets_T), part(batch.weights_T)));
-    if (!training) continue;
-    at::Tensor dx_part = part(dx);
+    part(result.token_loss_T)
+        .copy_(loss_and_gradient(logits, part(targets), part(weights)));
+    if (!result.dx_TH.defined()) continue;
+    at::Tensor dx_part = part(result.dx_TH);
     kernels::linear_backward_input_out(dx_part, logits, weight_.weight);
     add_weight_gradient(weight_, logits, part(x));
   }
-  return {token_loss, training ? region_.leave(dx) : at::Tensor()};
+}
+
+LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
+                                   bool training, const WeightsOf& weights_of) const {
+  const at::Tensor x = region_.enter(x_TH);
+  Result result{at::empty({x.size(0)}, x.options().dtype(at::kFloat)), {}};
+  at::Tensor weights = batch.weights_T;
+  if (weights_of) {
+    sweep(x, batch.targets_T, weights, result);
+    weights = weights_of(result.token_loss_T);
+  }
+  if (training) result.dx_TH = at::empty_like(x);
+  if (training || !weights_of) sweep(x, batch.targets_T, weights, result);
+  if (training) result.dx_TH = region_.leave(result.dx_TH);
+  return result;
 }
 
 }  // namespace mtrain::nn
