@@ -179,6 +179,9 @@ ProcessGroups make_groups(const Session& session, const RankGrid& grid, Backend 
   groups.embedding =
       at_end ? group(Axis::kEmbedding)
              : session.make_group("embedding", std::vector<int>{rank}, backend);
+  groups.expert = group(Axis::kExpert);
+  groups.expert_tensor = group(Axis::kExpertTensor);
+  groups.expert_data = group(Axis::kExpertData);
   return groups;
 }
 

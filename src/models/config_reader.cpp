@@ -31,6 +31,21 @@ double ConfigReader::number_or(const std::string& key, std::optional<double> fal
   return 1.0;
 }
 
+std::vector<int64_t> ConfigReader::list(const std::string& key) {
+  const auto* value = find(key);
+  if (!value) return {};
+  std::vector<int64_t> result;
+  bool good = value->is_array();
+  for (const auto& item : good ? *value : nlohmann::json::array()) {
+    good = good && item.is_number_integer() && item.get<int64_t>() >= 0;
+    if (good) result.push_back(item.get<int64_t>());
+  }
+  if (!good) {
+    fault(cat(key, " must be a list of integers from 0 on, not ", value->dump()));
+  }
+  return result;
+}
+
 bool ConfigReader::flag_or(const std::string& key, bool fallback) {
   const auto* value = find(key);
   if (!value) return fallback;

@@ -22,6 +22,9 @@ class ConfigReader {
   int64_t size_or(const std::string& key, std::optional<int64_t> fallback);
   /// A positive number.
   double number_or(const std::string& key, std::optional<double> fallback);
+  /// Integers that are not negative; none where the key is missing.
+  std::vector<int64_t> list(const std::string& key);
+  bool has(const std::string& key) const { return find(key) != nullptr; }
   bool flag_or(const std::string& key, bool fallback);
   /// The rotary base, from rope_theta or rope_parameters; other rope types are refused.
   double rope_theta();

@@ -11,13 +11,14 @@ std::unique_ptr<ModelConfig> parse_model_config(const std::string& json_text,
   const auto json = parse_json(json_text, where);
   if (!json.is_object()) throw UserError(cat(where, ": a JSON object is expected"));
   const std::string type = json.value("model_type", nlohmann::json("")).dump();
-  if (type == "\"qwen3\"") return std::make_unique<qwen3::Config>(json, where);
-  if (type == "\"qwen3_moe\"" || type == "\"qwen3_vl\"" || type == "\"qwen3_vl_moe\"") {
+  if (type == "\"qwen3\"" || type == "\"qwen3_moe\"")
+    return std::make_unique<qwen3::Config>(json, where);
+  if (type == "\"qwen3_vl\"" || type == "\"qwen3_vl_moe\"") {
     throw UserError(cat(where, ": model_type ", type, " is not built yet"),
-                    "use a dense Qwen3 model");
+                    "use a text model");
   }
   throw UserError(cat(where, ": model_type ", type, " is not known"),
-                  "mtrain trains model_type \"qwen3\"");
+                  "mtrain trains model_type \"qwen3\" and \"qwen3_moe\"");
 }
 
 }  // namespace mtrain::models

@@ -1,4 +1,5 @@
-// Transformer block: norm, attention, norm, MLP around the residual stream.
+// Transformer block: norm, attention, norm, feed-forward layer around the residual
+// stream.
 #include "mtrain/nn/block.hpp"
 
 #include <ATen/ATen.h>
@@ -10,7 +11,7 @@ Stream Block::forward(const Stream& stream, const MicroBatch& batch, Saved& save
   const at::Tensor attended = attention_.forward(x, batch, saved.attention);
   const at::Tensor y =
       mlp_norm_.forward({saved.attention_norm.x, attended}, saved.mlp_norm);
-  const at::Tensor delta = mlp_.forward(y, saved.mlp);
+  const at::Tensor delta = feed_forward_.forward(y, batch, saved.feed_forward);
   drop_recomputed(saved);
   return {saved.mlp_norm.x, delta};
 }
@@ -21,14 +22,16 @@ void Block::drop_recomputed(Saved& saved) const {
     saved.mlp_norm.y.reset();
   }
   if (recompute_.core) Attention::drop_core(saved.attention);
-  if (recompute_.activation || recompute_.mlp) saved.mlp.activated.reset();
-  if (recompute_.mlp) saved.mlp.gate_up.reset();
+  Mlp::Saved& mlp = saved.feed_forward.mlp;
+  if (recompute_.activation || recompute_.mlp) mlp.activated.reset();
+  if (recompute_.mlp) mlp.gate_up.reset();
+  if (recompute_.moe) Moe::drop_inner(saved.feed_forward.moe);
 }
 
 at::Tensor Block::backward(const at::Tensor& grad, const MicroBatch& batch,
                            Saved& saved) const {
-  const at::Tensor d_mlp =
-      mlp_.backward(grad, mlp_norm_.output(saved.mlp_norm), saved.mlp);
+  const at::Tensor d_mlp = feed_forward_.backward(grad, mlp_norm_.output(saved.mlp_norm),
+                                                  batch, saved.feed_forward);
   const at::Tensor d_middle = mlp_norm_.backward(d_mlp, grad, saved.mlp_norm);
   saved.mlp_norm = {};
   const at::Tensor d_attention = attention_.backward(

@@ -39,10 +39,15 @@ void append_partial(const ParamBuffer& buffer, const Bucket& bucket,
 
 }  // namespace
 
+comm::Communicator& holders(const Bucket& bucket, const comm::ProcessGroups& groups) {
+  return bucket.expert() ? *groups.expert_data : *groups.data;
+}
+
 ShardRange owned_range(const Bucket& bucket, const comm::ProcessGroups& groups,
                        const DataParallelOptions& options) {
   if (!options.sharded) return {bucket.begin, bucket.end};
-  return shard_of(bucket, groups.data->rank(), groups.data->size());
+  const comm::Communicator& group = holders(bucket, groups);
+  return shard_of(bucket, group.rank(), group.size());
 }
 
 GradientSync::GradientSync(ParamBuffer& buffer, const comm::ProcessGroups& groups,
@@ -73,15 +78,16 @@ void GradientSync::ready(Parameter& parameter) {
 void GradientSync::start_reduce(size_t index) {
   const Bucket& bucket = buffer_.buckets()[index];
   const at::Tensor grads = buffer_.grads(bucket);
+  comm::Communicator& group = holders(bucket, groups_);
   started_[index] = true;
   if (!options_.sharded) {
-    pending_[index] = groups_.data->start_all_reduce(grads, comm::Reduce::kSum);
+    pending_[index] = group.start_all_reduce(grads, comm::Reduce::kSum);
     return;
   }
   const ShardRange owned = owned_range(bucket, groups_, options_);
   const at::Tensor shard =
       grads.narrow(0, owned.begin - bucket.begin, owned.end - owned.begin);
-  pending_[index] = groups_.data->start_reduce_scatter(grads, shard);
+  pending_[index] = group.start_reduce_scatter(grads, shard);
 }
 
 void GradientSync::finish() {
@@ -140,12 +146,14 @@ ParameterGather::ParameterGather(ParamBuffer& buffer, const comm::ProcessGroups&
       pending_(buffer.buckets().size()) {}
 
 void ParameterGather::start() {
-  if (!options_.sharded || groups_.data->size() == 1) return;
+  if (!options_.sharded) return;
   for (size_t i = pending_.size(); i-- > 0;) {
     const Bucket& bucket = buffer_.buckets()[i];
+    comm::Communicator& group = holders(bucket, groups_);
+    if (group.size() == 1) continue;
     const ShardRange owned = owned_range(bucket, groups_, options_);
     const at::Tensor weights = buffer_.weights(bucket);
-    pending_[i] = groups_.data->start_all_gather(
+    pending_[i] = group.start_all_gather(
         weights.narrow(0, owned.begin - bucket.begin, owned.end - owned.begin), weights);
   }
   if (!options_.overlap_param_gather) require_all();

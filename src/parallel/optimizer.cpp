@@ -63,8 +63,8 @@ bool Optimizer::counts(const Parameter& parameter) const {
   return !parameter.spec.tied || groups_.embedding->rank() == 0;
 }
 
-bool Optimizer::is_replica() const {
-  return !sharding_.sharded && groups_.data->rank() != 0;
+bool Optimizer::is_replica(const Bucket& bucket) const {
+  return !sharding_.sharded && holders(bucket, groups_).rank() != 0;
 }
 
 void Optimizer::add_segments(const Bucket& bucket, const Shard& shard, Segments& all,
@@ -76,7 +76,7 @@ void Optimizer::add_segments(const Bucket& bucket, const Shard& shard, Segments&
     if (begin >= end) continue;
     const bool decays = p->spec.decays();
     all.push_back({begin + to_state, begin, end - begin, decays});
-    if (!counts(*p) || is_replica()) continue;
+    if (!counts(*p) || is_replica(bucket)) continue;
     for (const Range& range : without_copies(*p, begin - p->begin, end - p->begin)) {
       const int64_t flat = p->begin + range.begin;
       counted.push_back({flat + to_state, flat, range.end - range.begin, decays});
@@ -128,10 +128,10 @@ int64_t Optimizer::state_bytes() const {
 
 std::vector<StatePiece> Optimizer::pieces(bool unique) const {
   std::vector<StatePiece> result;
-  if (unique && is_replica()) return result;
   for (const auto& p : buffer_.params()) {
-    if (unique && !counts(*p)) continue;
-    const Shard& shard = shards_[static_cast<size_t>(p->bucket)];
+    const auto bucket = static_cast<size_t>(p->bucket);
+    if (unique && (!counts(*p) || is_replica(buffer_.buckets()[bucket]))) continue;
+    const Shard& shard = shards_[bucket];
     const int64_t begin = std::max<int64_t>(0, shard.begin - p->begin);
     const int64_t end = std::min(numel(p->spec.shape), shard.end - p->begin);
     if (begin >= end) continue;

@@ -17,6 +17,13 @@ int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
+/// Whether `p` may join a bucket that is being filled.
+bool takes(const Bucket& bucket, const Parameter& p, const ParamBufferOptions& options) {
+  const Parameter& last = *bucket.params.back();
+  return bucket.end < options.bucket_elements && last.chunk == p.chunk &&
+         !last.spec.tied && !p.spec.tied;
+}
+
 }  // namespace
 
 Parameter& ParamBuffer::add(ParamSpec spec, int chunk) {
@@ -28,28 +35,31 @@ Parameter& ParamBuffer::add(ParamSpec spec, int chunk) {
   return *params_.back();
 }
 
+// While a bucket is filled its range and its parameters' begins count from 0.
 void ParamBuffer::lay_out(const ParamBufferOptions& options) {
-  int64_t offset = 0;
-  const auto close = [&] {
-    if (buckets_.empty()) return;
-    offset = round_up(offset - buckets_.back().begin, options.shards * kAlignment) +
-             buckets_.back().begin;
-    buckets_.back().end = offset;
-  };
+  constexpr size_t kNone = SIZE_MAX;
+  size_t open[] = {kNone, kNone};  // the bucket being filled: without experts, of experts
   for (auto it = params_.rbegin(); it != params_.rend(); ++it) {
     Parameter& p = **it;
-    const Parameter* before = buckets_.empty() ? nullptr : buckets_.back().params.back();
-    const bool full = before && offset - buckets_.back().begin >= options.bucket_elements;
-    if (!before || full || before->chunk != p.chunk || before->spec.tied || p.spec.tied) {
-      close();
-      buckets_.push_back({offset, offset, {}});
+    size_t& index = open[p.spec.expert ? 1 : 0];
+    if (index == kNone || !takes(buckets_[index], p, options)) {
+      index = buckets_.size();
+      buckets_.push_back({0, 0, {}});
     }
-    p.bucket = static_cast<int>(buckets_.size()) - 1;
-    p.begin = offset;
-    buckets_.back().params.push_back(&p);
-    offset += round_up(numel(p.spec.shape), kAlignment);
+    Bucket& bucket = buckets_[index];
+    p.bucket = static_cast<int>(index);
+    p.begin = bucket.end;
+    bucket.params.push_back(&p);
+    bucket.end += round_up(numel(p.spec.shape), kAlignment);
   }
-  close();
+  int64_t offset = 0;
+  for (Bucket& bucket : buckets_) {
+    const int shards = bucket.expert() ? options.expert_shards : options.shards;
+    for (Parameter* p : bucket.params) p->begin += offset;
+    bucket.begin = offset;
+    offset += round_up(bucket.end, shards * kAlignment);
+    bucket.end = offset;
+  }
 }
 
 void ParamBuffer::allocate(const ParamBufferOptions& options) {

@@ -13,6 +13,7 @@ nn::SelectiveRecompute selective_modules(const config::Train& train) {
     if (name == "core_attn") selected.core = true;
     if (name == "mlp_act") selected.activation = true;
     if (name == "mlp") selected.mlp = true;
+    if (name == "moe") selected.moe = true;
   }
   return selected;
 }
@@ -115,7 +116,11 @@ models::ModelOptions model_options(const config::Deck& deck,
       {0.0, attention_backend(deck.kernels.attention_backend), deck.train.deterministic},
       layer_split(deck.parallel, config.layers()),
       chunks_per_stage(deck.parallel),
-      kBucketElements};
+      kBucketElements,
+      {deck.moe.moe_token_dispatcher_type == config::TokenDispatcher::kAllGather
+           ? nn::DispatcherKind::kAllGather
+           : nn::DispatcherKind::kAllToAll,
+       deck.moe.moe_aux_loss_coeff, deck.moe.moe_z_loss_coeff}};
 }
 
 void check_layout(const config::Deck& deck, const models::ModelConfig& config,
@@ -126,6 +131,16 @@ void check_layout(const config::Deck& deck, const models::ModelConfig& config,
   if (!faults.empty()) {
     remedies.push_back(cat("choose a tensor_model_parallel_size of ",
                            fitting_tensor_sizes(sizes, config)));
+  }
+  const auto& parallel = deck.parallel;
+  if (config.experts() > 0 && sizes.tensor > 1 && sizes.expert_tensor == 1 &&
+      !parallel.sequence_parallel) {
+    faults.push_back(cat("tensor_model_parallel_size = ", sizes.tensor,
+                         " with expert_tensor_parallel_size = 1: every rank would send "
+                         "the same tokens to the experts"));
+    remedies.push_back(
+        cat("write sequence_parallel = true or expert_tensor_parallel_size = ",
+            sizes.tensor));
   }
   try {
     layer_split(deck.parallel, config.layers());
@@ -146,6 +161,9 @@ std::string layout_name(const config::Parallel& p, int world_size) {
     name += cat(" vpp", *p.virtual_pipeline_model_parallel_size);
   }
   name += cat(" dp", data);
+  if (p.expert_model_parallel_size > 1) name += cat(" ep", p.expert_model_parallel_size);
+  if (p.expert_tensor_parallel_size > 1)
+    name += cat(" etp", p.expert_tensor_parallel_size);
   if (p.sequence_parallel) name += " sp";
   if (p.use_distributed_optimizer) name += " distributed-optimizer";
   return name;

@@ -15,6 +15,7 @@ namespace {
 struct StageHolding {
   std::vector<std::string> layer_ranges;
   double parameters = 0;
+  double optimizer = 0;  ///< elements whose state it holds
 };
 
 /// The layer a tensor belongs to, or -1 for the ends of the model.
@@ -24,13 +25,25 @@ int layer_of(const std::string& tensor) {
   return std::stoi(tensor.substr(kPrefix.size()));
 }
 
-double rank_elements(const models::LogicalTensor& tensor, int tensor_parallel) {
-  const auto elements = static_cast<double>(parallel::numel(tensor.shape));
-  return tensor.shape.size() >= 2 ? elements / tensor_parallel : elements;
+/// Adds one rank's part of the tensor.
+void add_tensor(const models::LogicalTensor& tensor, const comm::RankGrid& grid,
+                bool sharded, StageHolding& holding) {
+  const comm::GridSizes& sizes = grid.sizes();
+  const int per_stage = sizes.world / sizes.pipeline;
+  const bool expert = tensor.name.find(".mlp.experts.") != std::string::npos;
+  const bool whole = tensor.shape.size() < 2 || tensor.name.ends_with(".mlp.gate.weight");
+  const int parts = expert  ? sizes.expert * sizes.expert_tensor
+                    : whole ? 1
+                            : sizes.tensor;
+  const int shards = expert ? per_stage / parts : grid.data_size() * sizes.context;
+  const double elements = static_cast<double>(parallel::numel(tensor.shape)) / parts;
+  holding.parameters += elements;
+  holding.optimizer += sharded ? elements / shards : elements;
 }
 
 std::vector<StageHolding> holdings(const config::Deck& deck,
-                                   const models::ModelConfig& config) {
+                                   const models::ModelConfig& config,
+                                   const comm::RankGrid& grid) {
   const auto split = layer_split(deck.parallel, config.layers());
   const auto stages = static_cast<size_t>(deck.parallel.pipeline_model_parallel_size);
   std::vector<StageHolding> result(stages);
@@ -52,13 +65,11 @@ std::vector<StageHolding> holdings(const config::Deck& deck,
     const size_t stage = layer >= 0 ? stage_of_layer.at(static_cast<size_t>(layer))
                          : first    ? 0
                                     : stages - 1;
-    result[stage].parameters +=
-        rank_elements(tensor, deck.parallel.tensor_model_parallel_size);
+    add_tensor(tensor, grid, deck.parallel.use_distributed_optimizer, result[stage]);
   }
   const bool tied_copy = !has_head && stages > 1 && embedding;
   if (tied_copy) {
-    result.back().parameters +=
-        rank_elements(*embedding, deck.parallel.tensor_model_parallel_size);
+    add_tensor(*embedding, grid, deck.parallel.use_distributed_optimizer, result.back());
   }
   return result;
 }
@@ -80,10 +91,9 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
                       int world_size) {
   const comm::RankGrid grid(grid_sizes(deck.parallel, world_size));
   const bool fp32 = weights_dtype(deck.model, config) == at::kFloat;
-  const double shards = deck.parallel.use_distributed_optimizer ? grid.data_size() : 1;
   // fp32 weights are their own master copy; bf16 ones have a separate one. Two fp32
   // moments.
-  const double optimizer_bytes = (fp32 ? 8.0 : 12.0) / shards;
+  const double optimizer_bytes = fp32 ? 8.0 : 12.0;
   const auto accumulation = static_cast<int>(deck.train.gradient_accumulation_steps);
   const auto shape = schedule_shape(deck, accumulation);
   const bool pairs = deck.train.stage == config::Stage::kDpo;
@@ -103,13 +113,13 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
       deck.train.per_device_train_batch_size * deck.data.cutoff_len * (pairs ? 2 : 1);
   const at::Device device =
       deck.parallel.device == config::Device::kCpu ? at::kCPU : at::kCUDA;
-  const auto stages = holdings(deck, config);
+  const auto stages = holdings(deck, config, grid);
   for (size_t s = 0; s < stages.size(); ++s) {
     const double n = stages[s].parameters;
     const auto ops = parallel::training_schedule(shape, static_cast<int>(s));
     text += row(cat(s), join(stages[s].layer_ranges, ","), human_count(n),
                 human_bytes(n * (fp32 ? 4 : 2) * models), human_bytes(n * 4),
-                human_bytes(n * optimizer_bytes),
+                human_bytes(stages[s].optimizer * optimizer_bytes),
                 human_bytes(total_bytes(
                     activation_plan(deck, config, static_cast<int>(s), tokens, device))),
                 cat(parallel::peak_in_flight(ops)));

@@ -90,6 +90,12 @@ void RunLog::step(const StepFigures& f) {
                {"elapsed_time", human_duration(elapsed)},
                {"remaining_time", human_duration(remaining)}};
   add_rewards(line, f.rewards, "");
+  if (f.router) {
+    line["aux_loss"] = nine_digits(f.router->balance_loss);
+    line["z_loss"] = nine_digits(f.router->z_loss);
+    line["router_entropy"] = nine_digits(f.router->entropy);
+    line["moe_load_max_over_mean"] = nine_digits(f.router->largest_load());
+  }
   log_ << line.dump() << "\n" << std::flush;
   progress(f, elapsed, remaining);
 }
@@ -150,6 +156,10 @@ void RunLog::summary(const std::string& result, const StepFigures& last,
                {"wall_seconds_by_cause", seconds},
                {"productive_share", total > 0 ? nine_digits(stepping / total) : 0.0},
                {"peak_memory_bytes_per_rank", peak_memory_per_rank}};
+  if (last.router) {
+    for (const double load : last.router->loads)
+      json["moe_load_max_over_mean_per_layer"].push_back(nine_digits(load));
+  }
   if (std::isfinite(final_eval_loss)) json["eval_loss"] = nine_digits(final_eval_loss);
   std::ofstream(output_dir_ / "run_summary.json") << json.dump(2) << "\n";
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mtrain/base/timer.hpp"
+#include "router_log.hpp"
 
 namespace mtrain::train {
 
@@ -26,11 +27,12 @@ struct StepFigures {
   double loss;
   double grad_norm;
   double learning_rate;
-  int64_t tokens;             ///< since step 1
-  double tokens_per_second;   ///< of the logging interval, all ranks together
-  double tflops_per_rank;     ///< training flops by ModelConfig::flops_per_token
-  int64_t peak_memory_bytes;  ///< of rank 0, so far
-  std::optional<Rewards> rewards;
+  int64_t tokens;                      ///< since step 1
+  double tokens_per_second;            ///< of the logging interval, all ranks together
+  double tflops_per_rank;              ///< training flops by ModelConfig::flops_per_token
+  int64_t peak_memory_bytes;           ///< of rank 0, so far
+  std::optional<Rewards> rewards;      ///< of preference training
+  std::optional<RouterReport> router;  ///< of models with experts
 };
 
 /// Where wall time went, by cause, in seconds.

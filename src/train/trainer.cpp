@@ -117,8 +117,10 @@ void Trainer::step() {
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
   const double flops = static_cast<double>(batch.tokens) * flops_per_token(batch);
+  const at::Tensor router = model_->router_figures();
+  if (router.defined()) groups_.world->all_reduce(router, comm::Reduce::kSum);
   under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
-                        flops, LateTotals(totals)});
+                        flops, LateTotals(totals), router});
 }
 
 at::Tensor Trainer::shares() const {
@@ -183,6 +185,7 @@ void Trainer::settle() {
       interval_rewards_.rejected += figure(Preference::kRewardRejected);
       interval_rewards_.accuracy += figure(Preference::kAccuracy);
     }
+    if (record.router.defined()) interval_router_.add(record.router);
   }
   if (record.step == first_step_ + 1) report_start();
   if (record.step == first_step_ + 3) report_memory();
@@ -223,6 +226,7 @@ void Trainer::log_step(const StepRecord& record) {
   last_.tokens_per_second = static_cast<double>(interval_tokens_) / seconds;
   last_.tflops_per_rank = interval_flops_ / seconds / session_.world_size() / 1e12;
   last_.peak_memory_bytes = peak_memory_bytes(device_);
+  if (!interval_router_.empty()) last_.router = interval_router_.take();
   log_->step(last_);
   interval_loss_ = interval_flops_ = 0;
   interval_tokens_ = interval_steps_ = 0;

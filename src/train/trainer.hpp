@@ -39,6 +39,7 @@ class Trainer {
     int64_t step, tokens;
     double epoch, learning_rate, flops;
     LateTotals totals;
+    at::Tensor router;  ///< summed figures; undefined for models without experts
   };
 
   void read_inputs();
@@ -130,6 +131,7 @@ class Trainer {
   Rewards interval_rewards_{};   ///< likewise
   int64_t interval_tokens_ = 0;  ///< since then, by this process
   double interval_flops_ = 0;
+  RouterLog interval_router_;
   int64_t first_step_ = 0;  ///< steps done when this process began to train
   Stopwatch interval_clock_, clock_;
   Stopwatch phase_clock_;

@@ -1,19 +1,28 @@
-// A model in a layout of its own, fed with rows of a golden case.
+// A Qwen3 stage loaded with a golden case, in any layout; shared by the golden tests.
 #pragma once
 
 #include <ATen/ATen.h>
 
+#include <boost/test/unit_test.hpp>
 #include <memory>
 
 #include "mtrain/base/text.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "mtrain/parallel/optimizer.hpp"
 #include "support/golden.hpp"
-#include "support/session.hpp"
+#include "support/mpi_main.hpp"
 #include "train/batches.hpp"
 #include "train/model_files.hpp"
 
-namespace mtrain::test {
+namespace mtrain::golden {
+
+using test::GoldenCase;
+using test::relative_error;
+
+// Recommended by the reference's makers: about ten times the worst fp32-fp64 difference
+// seen.
+constexpr double kLossTolerance = 5e-6, kTokenLossTolerance = 2e-5,
+                 kHiddenTolerance = 1e-5;
 
 struct Layout {
   int tensor = 1, pipeline = 1, chunks = 1;
@@ -21,11 +30,15 @@ struct Layout {
   models::Recompute recompute = {};
   int64_t bucket_elements = 1 << 30;
   at::ScalarType dtype = at::kFloat;
+  int expert = 1, expert_tensor = 1;
+  models::ExpertOptions experts = {};
 };
 
 inline std::string name(const Layout& l) {
   return cat("tp", l.tensor, " pp", l.pipeline, " vpp", l.chunks,
-             l.sequence_parallel ? " sp" : "", l.sharded ? " sharded" : "", " recompute ",
+             l.sequence_parallel ? " sp" : "", " ep", l.expert, " etp", l.expert_tensor,
+             l.experts.dispatcher == nn::DispatcherKind::kAllGather ? " gather" : "",
+             l.sharded ? " sharded" : "", " recompute ",
              static_cast<int>(l.recompute.full),
              l.recompute.selective.norms ? " selective" : "");
 }
@@ -34,8 +47,9 @@ inline std::string name(const Layout& l) {
 struct Harness {
   Harness(const GoldenCase& golden, const Layout& l)
       : layout(l),
-        grid({session().world_size(), l.tensor, 1, 1, 1, l.pipeline}),
-        groups(comm::make_groups(session(), grid, backend())) {
+        grid({test::session().world_size(), l.tensor, 1, l.expert, l.expert_tensor,
+              l.pipeline}),
+        groups(comm::make_groups(test::session(), grid, test::backend())) {
     config::Model model{};
     model.model_name_or_path = golden.model_dir().string();
     const auto description = train::read_model_description(model);
@@ -44,13 +58,14 @@ struct Harness {
         parallel::split_layers({layers, l.pipeline, l.chunks, {}, {}, false, false});
     stage =
         description.config->make(groups, {l.dtype,
-                                          device(),
+                                          test::device(),
                                           l.sequence_parallel,
                                           l.recompute,
                                           {0.0, kernels::AttentionBackend::kAuto, false},
                                           split,
                                           l.chunks,
-                                          l.bucket_elements});
+                                          l.bucket_elements,
+                                          l.experts});
     source = checkpoint::open_safetensors(model.model_name_or_path);
     train::load_weights(stage->buffer(), *source);
   }
@@ -133,4 +148,59 @@ inline std::vector<int32_t> row(const at::Tensor& matrix, int64_t i) {
   return {values.data_ptr<int32_t>(), values.data_ptr<int32_t>() + values.numel()};
 }
 
-}  // namespace mtrain::test
+inline std::vector<data::Sample> rows(const GoldenCase& golden) {
+  const at::Tensor ids = golden.tensor("input_ids"), labels = golden.tensor("labels");
+  std::vector<data::Sample> samples;
+  for (int64_t i = 0; i < ids.size(0); ++i)
+    samples.push_back({row(ids, i), row(labels, i)});
+  return samples;
+}
+
+/// The documents of a packed case as one micro-batch.
+inline train::StepBatch packed_batch(const GoldenCase& golden) {
+  const auto all = row(golden.tensor("input_ids"), 0);
+  const at::Tensor offsets = golden.tensor("cu_seqlens");
+  models::PackedTokens packed;
+  packed.offsets = {0};
+  for (int64_t d = 0; d + 1 < offsets.size(0); ++d) {
+    const std::vector<int32_t> document(all.begin() + offsets[d].item<int64_t>(),
+                                        all.begin() + offsets[d + 1].item<int64_t>());
+    train::append_sample({document, document}, packed);
+  }
+  train::StepBatch batch;
+  batch.micro_batches = {packed};
+  return batch;
+}
+
+inline void check_forward_backward(const GoldenCase& golden, const Layout& layout) {
+  Harness harness(golden, layout);
+  harness.step(rows(golden));
+  BOOST_CHECK_MESSAGE(std::abs(harness.loss() -
+                               golden.json()["loss_fp64"].get<double>()) < kLossTolerance,
+                      name(layout) << ": loss " << harness.loss());
+  const double tolerance = golden.json()["grad_format"] == "i16" ? 3.5e-5 : 2e-5;
+  const int compared = harness.compare_gradients(
+      [&](const std::string& tensor) { return golden.gradient(tensor); }, tolerance);
+  BOOST_TEST(compared > 0);
+}
+
+/// On one rank: the squares of each tensor's gradient against the case's checksums.
+inline void check_checksums(Harness& harness, const nlohmann::json& checksums) {
+  for (const auto& [tensor, sums] : checksums.items()) {
+    double square = 0, expected = sums[1].get<double>();
+    for (const auto& p : harness.stage->buffer().params()) {
+      for (const auto& [at, box] : p->spec.boxes) {
+        if (box.tensor != tensor) continue;
+        const at::Tensor part = p->grad.flatten().narrow(0, at, box.size());
+        square += part.to(at::kDouble).square().sum().item<double>();
+      }
+    }
+    BOOST_TEST(std::abs(square - expected) <= 4e-5 * expected, tensor);
+  }
+}
+
+inline int ranks() {
+  return test::session().world_size();
+}
+
+}  // namespace mtrain::golden

@@ -4,33 +4,14 @@
 #define BOOST_TEST_MODULE golden_model
 #include "support/mpi_main.hpp"
 //
-#include <ATen/ATen.h>
-
 #include <map>
 
 #include "harness.hpp"
 
 using namespace mtrain;
-using test::GoldenCase;
-using test::Harness;
-using test::Layout;
-using test::relative_error;
-using test::row;
+using namespace mtrain::golden;
 
 namespace {
-
-// Recommended by the reference's makers: about ten times the worst fp32-fp64 difference
-// seen.
-constexpr double kLossTolerance = 5e-6, kTokenLossTolerance = 2e-5,
-                 kHiddenTolerance = 1e-5;
-
-std::vector<data::Sample> rows(const GoldenCase& golden) {
-  const at::Tensor ids = golden.tensor("input_ids"), labels = golden.tensor("labels");
-  std::vector<data::Sample> samples;
-  for (int64_t i = 0; i < ids.size(0); ++i)
-    samples.push_back({row(ids, i), row(labels, i)});
-  return samples;
-}
 
 /// Layouts of a world of `ranks`, each with a different choice of the other options.
 std::vector<Layout> layouts(int ranks) {
@@ -56,22 +37,6 @@ std::vector<Layout> layouts(int ranks) {
           {4, 1, 1, true, true, selective, 20000},
           {2, 1, 1, true, true, none, 20000},
           {1, 2, 1, false, true, block, 20000}};
-}
-
-void check_forward_backward(const GoldenCase& golden, const Layout& layout) {
-  Harness harness(golden, layout);
-  harness.step(rows(golden));
-  BOOST_CHECK_MESSAGE(std::abs(harness.loss() -
-                               golden.json()["loss_fp64"].get<double>()) < kLossTolerance,
-                      name(layout) << ": loss " << harness.loss());
-  const double tolerance = golden.json()["grad_format"] == "i16" ? 3.5e-5 : 2e-5;
-  const int compared = harness.compare_gradients(
-      [&](const std::string& tensor) { return golden.gradient(tensor); }, tolerance);
-  BOOST_TEST(compared > 0);
-}
-
-int ranks() {
-  return test::session().world_size();
 }
 
 }  // namespace
@@ -132,33 +97,11 @@ BOOST_AUTO_TEST_CASE(packed_documents) {
     if (ranks() > 1) layout = {.tensor = ranks(), .sequence_parallel = true};
     if (ranks() == 4) continue;
     Harness harness(golden, layout);
-    const at::Tensor ids = golden.tensor("input_ids")[0];
-    const auto all = row(golden.tensor("input_ids"), 0);
-    const at::Tensor offsets = golden.tensor("cu_seqlens");
-    models::PackedTokens packed;
-    packed.offsets = {0};
-    for (int64_t d = 0; d + 1 < offsets.size(0); ++d) {
-      const std::vector<int32_t> document(all.begin() + offsets[d].item<int64_t>(),
-                                          all.begin() + offsets[d + 1].item<int64_t>());
-      train::append_sample({document, document}, packed);
-    }
-    train::StepBatch batch;
-    batch.micro_batches = {packed};
+    train::StepBatch batch = packed_batch(golden);
     harness.run(batch);
     BOOST_TEST(std::abs(harness.loss() - golden.json()["loss_fp64"].get<double>()) <
                kLossTolerance);
-    for (const auto& [tensor, sums] : golden.json()["grad_checksum_fp64"].items()) {
-      if (ranks() != 1) break;
-      double square = 0, expected = sums[1].get<double>();
-      for (const auto& p : harness.stage->buffer().params()) {
-        for (const auto& [at, box] : p->spec.boxes) {
-          if (box.tensor != tensor) continue;
-          const at::Tensor part = p->grad.flatten().narrow(0, at, box.size());
-          square += part.to(at::kDouble).square().sum().item<double>();
-        }
-      }
-      BOOST_TEST(std::abs(square - expected) < 4e-5 * expected, tensor);
-    }
+    if (ranks() == 1) check_checksums(harness, golden.json()["grad_checksum_fp64"]);
   }
 }
 

@@ -14,9 +14,9 @@
 
 using namespace mtrain;
 using config::PrefLoss;
+using golden::Harness;
+using golden::Layout;
 using test::GoldenCase;
-using test::Harness;
-using test::Layout;
 
 namespace {
 
@@ -39,14 +39,14 @@ const std::vector<Loss>& losses() {
   return all;
 }
 
-const GoldenCase& golden() {
+const GoldenCase& reference_case() {
   static const GoldenCase the("tiny-qwen3/dpo");
   return the;
 }
 
 at::Tensor both(const std::string& before, const std::string& after) {
-  return at::stack({golden().tensor(before + "chosen" + after),
-                    golden().tensor(before + "rejected" + after)},
+  return at::stack({reference_case().tensor(before + "chosen" + after),
+                    reference_case().tensor(before + "rejected" + after)},
                    1)
       .to(at::kDouble);
 }
@@ -65,9 +65,9 @@ std::vector<data::Sample> samples() {
   std::vector<data::Sample> result;
   for (int64_t i = 0; i < 6; ++i) {
     for (const std::string side : {"chosen", "rejected"}) {
-      const auto length = golden().tensor(side + "_lengths")[i].item<int64_t>();
+      const auto length = reference_case().tensor(side + "_lengths")[i].item<int64_t>();
       auto cut = [&](const std::string& what) {
-        auto values = test::row(golden().tensor(side + what), i);
+        auto values = golden::row(reference_case().tensor(side + what), i);
         values.resize(static_cast<size_t>(length));
         return values;
       };
@@ -127,7 +127,8 @@ void check_checksums(const Harness& harness, const Loss& loss) {
       part.copy_(p->grad.flatten().narrow(0, at, box.size()).view(box.extent));
     }
   }
-  const auto& expected = golden().json()["losses"][loss.name]["grad_checksum_fp64"];
+  const auto& expected =
+      reference_case().json()["losses"][loss.name]["grad_checksum_fp64"];
   BOOST_REQUIRE(expected.size() == whole.size());
   for (const auto& [tensor, sums] : expected.items()) {
     const at::Tensor flat = whole.at(tensor).cpu().flatten();
@@ -145,7 +146,7 @@ void check_checksums(const Harness& harness, const Loss& loss) {
 }
 
 void check_model(const Layout& layout, const Loss& loss, int width) {
-  Harness harness(golden(), layout);
+  Harness harness(reference_case(), layout);
   at::Tensor reference;
   if (train::needs_reference(loss.options.pref_loss))
     reference = reference_weights(harness);
@@ -156,7 +157,7 @@ void check_model(const Layout& layout, const Loss& loss, int width) {
   harness.run(step);
   at::Tensor figures = preference.share();
   harness.groups.world->all_reduce(figures, comm::Reduce::kSum);
-  const auto& expected = golden().json()["losses"][loss.name];
+  const auto& expected = reference_case().json()["losses"][loss.name];
   const auto check = [&](int figure, double value, double tolerance) {
     const double mine = figures[figure].item<double>();
     BOOST_CHECK_MESSAGE(std::abs(mine - value) < tolerance,
@@ -174,7 +175,8 @@ void check_model(const Layout& layout, const Loss& loss, int width) {
   harness.compare_gradients(
       [&](const std::string& tensor) {
         const std::string key = cat(loss.name, ".grad.", tensor);
-        return golden().has(key) ? golden().tensor(key).to(at::kDouble) : at::Tensor();
+        return reference_case().has(key) ? reference_case().tensor(key).to(at::kDouble)
+                                         : at::Tensor();
       },
       2e-5);
 }
@@ -206,7 +208,7 @@ BOOST_AUTO_TEST_CASE(losses_rewards_and_slopes) {
     const auto mine = train::pair_loss(loss.options, log_probs);
     const std::string at = loss.name + ".";
     const double tolerance = loss_tolerance(loss);
-    BOOST_TEST(largest(mine.loss_P - golden().tensor(at + "losses")) < tolerance,
+    BOOST_TEST(largest(mine.loss_P - reference_case().tensor(at + "losses")) < tolerance,
                loss.name);
     BOOST_TEST(largest(mine.rewards_P2 - both(at + "rewards_", "")) < 1e-5, loss.name);
     const at::Tensor slope = both(at + "dloss_dlogp_", "");

@@ -90,25 +90,44 @@ BOOST_AUTO_TEST_CASE(qwen3_full) {
   BOOST_TEST(missing.output.find("no file models/none/config.json") != std::string::npos);
 }
 
-// Refused by name for what is not built yet, and for nothing else.
 BOOST_AUTO_TEST_CASE(qwen3_moe_full) {
   const ShippedDeck deck("qwen3_moe_full.ini");
-  const auto outcome = check(deck, {});
-  BOOST_TEST(outcome.exit_code == 2, outcome.output);
-  bool any = false;
-  for (const auto& line : split(outcome.output, '\n')) {
-    if (!line.starts_with("  ")) continue;
-    any = true;
-    BOOST_TEST(line.find("not built yet") != std::string::npos, line);
-  }
-  BOOST_TEST(any, outcome.output);
-  BOOST_TEST(outcome.output.find("expert_model_parallel_size = 2") != std::string::npos);
-
   const auto dir = test::scratch("checks-moe");
-  test::write_text(dir / "config.json", config(2048, 6144, 48, 32, 4));
-  Words dense = planned_from(dir / "config.json");
-  dense.push_back("expert_model_parallel_size=1");
-  expect_plan(check(deck, dense), {"8 ranks: tp1 pp4 dp2", "check passed"});
+  auto sizes = nlohmann::json::parse(config(2048, 6144, 48, 32, 4));
+  sizes.update({{"model_type", "qwen3_moe"},
+                {"num_experts", 128},
+                {"num_experts_per_tok", 8},
+                {"moe_intermediate_size", 768},
+                {"norm_topk_prob", true},
+                {"decoder_sparse_step", 1},
+                {"mlp_only_layers", nlohmann::json::array()},
+                {"tie_word_embeddings", false}});
+  test::write_text(dir / "config.json", sizes.dump());
+  expect_plan(check(deck, planned_from(dir / "config.json")),
+              {"qwen3_moe, 30.5B parameters", "8 ranks: tp1 pp4 dp2 ep2", "0-11", "36-47",
+               "check passed"});
+}
+
+BOOST_AUTO_TEST_CASE(layouts_of_experts_that_do_not_fit) {
+  const auto dir = test::scratch("checks-moe-faults");
+  const auto golden = fs::path(MTRAIN_SOURCE_DIR) / "tests/golden/data/models";
+  test::write_text(
+      dir / "deck.ini",
+      "[model]\nmodel_config = " + (golden / "tiny-qwen3-moe/config.json").string() +
+          "\n[data]\ntokenized_path = " + (dir / "tokens.h5").string() +
+          "\n[train]\nstage = pt\nmax_steps = 1\n[checkpoint]\noutput_dir = " +
+          (dir / "out").string() + "\n[parallel]\ndevice = cpu\n");
+  test::write_store(dir / "tokens.h5", {{1, 2, 3, 4}, {5, 6, 7, 8}});
+  const auto refused = [&](Words words, const std::string& part) {
+    words.insert(words.begin(),
+                 {(dir / "deck.ini").string(), "--check", "--world-size", "12"});
+    const auto outcome = test::run_program("mtrain", 1, words);
+    BOOST_TEST(outcome.exit_code == 2, outcome.output);
+    BOOST_TEST(outcome.output.find(part) != std::string::npos, outcome.output);
+  };
+  refused({"expert_model_parallel_size=3"}, "does not divide num_experts = 8");
+  refused({"tensor_model_parallel_size=2"}, "sequence_parallel = true");
+  refused({"expert_tensor_parallel_size=2"}, "is neither 1 nor");
 }
 
 // Nothing is left out: every deck of inputs/ has its case above.

@@ -69,7 +69,10 @@ struct ProcessGroups {
   std::unique_ptr<Communicator> data;  ///< data x context
   std::unique_ptr<Communicator> pipeline;
   std::unique_ptr<Communicator>
-      embedding;  ///< of the first and last stage; alone elsewhere
+      embedding;                         ///< of the first and last stage; alone elsewhere
+  std::unique_ptr<Communicator> expert;  ///< between them all experts of a layer
+  std::unique_ptr<Communicator> expert_tensor;  ///< each a part of the same experts
+  std::unique_ptr<Communicator> expert_data;    ///< the same experts
 };
 
 /// What a pipeline sends: tag 0 (activations) from each stage to the next, tag 1

@@ -28,6 +28,12 @@ struct Recompute {
   nn::SelectiveRecompute selective;
 };
 
+/// Training of layers with experts.
+struct ExpertOptions {
+  nn::DispatcherKind dispatcher = nn::DispatcherKind::kAllToAll;
+  double balance_coefficient = 0, z_coefficient = 0;  ///< nn::MoeOptions
+};
+
 struct ModelOptions {
   at::ScalarType dtype;
   at::Device device;
@@ -37,6 +43,7 @@ struct ModelOptions {
   std::vector<parallel::LayerRange> layers;  ///< per virtual stage, from split_layers
   int chunks;                                ///< model chunks on this rank
   int64_t bucket_elements;
+  ExpertOptions experts = {};
 };
 
 /// A logical tensor of the model: Hugging Face name and shape.
@@ -76,7 +83,11 @@ class Model : public parallel::PipelineModel {
       std::function<at::Tensor(int micro_batch, const at::Tensor& token_loss_T)>;
   /// Weights of the coming steps; with an empty function the micro-batches' own.
   virtual void weigh_by(TokenWeights weights) = 0;
-  /// Called with ("embed" | "layer.I" | "norm", hidden states) during forward; for
+  /// This rank's share of nn::RouterFigures of the step, fp64 [layers of the model,
+  /// kTokens + experts]; undefined for models without experts.
+  virtual at::Tensor router_figures() const = 0;
+  /// Called with ("embed" | "layer.I" | "norm", hidden states) during forward, and with
+  /// ("router.I.experts" | "router.I.weights", routing of the rank's tokens); for
   /// comparisons.
   using Observer = std::function<void(const std::string&, const at::Tensor&)>;
   virtual void observe(Observer observer) = 0;
@@ -91,7 +102,8 @@ struct MemoryItem {
 /// A micro-batch on one rank, as far as memory is concerned.
 struct ActivationShape {
   int64_t tokens;
-  int tensor;  ///< tensor-parallel ranks
+  int tensor;         ///< tensor-parallel ranks
+  int expert_tensor;  ///< expert-tensor-parallel ranks
   bool sequence_parallel;
   at::ScalarType dtype;
   at::Device device;
@@ -113,6 +125,7 @@ class ModelConfig {
   virtual int layers() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t head_dim() const = 0;
+  virtual int64_t experts() const = 0;       ///< of a layer; 0 for none
   virtual at::ScalarType dtype() const = 0;  ///< of the published weights
   virtual double initializer_range() const = 0;
   /// Parameters, tied ones once.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "mtrain/nn/attention.hpp"
-#include "mtrain/nn/mlp.hpp"
+#include "mtrain/nn/feed_forward.hpp"
 #include "mtrain/nn/norm.hpp"
 
 namespace mtrain::nn {
@@ -13,23 +13,24 @@ struct SelectiveRecompute {
   bool norms = false;       ///< "layernorm": outputs of the two norms
   bool core = false;        ///< "core_attn": rotated queries and keys, attention output
   bool activation = false;  ///< "mlp_act": output of SwiGLU
-  bool mlp = false;         ///< "mlp": both tensors inside the feed-forward layer
+  bool mlp = false;         ///< "mlp": both tensors inside a dense feed-forward layer
+  bool moe = false;         ///< "moe": what is inside experts, all but the routing
 };
 
 class Block {
  public:
-  Block(Norm attention_norm, Attention attention, Norm mlp_norm, Mlp mlp,
+  Block(Norm attention_norm, Attention attention, Norm mlp_norm, FeedForward feed_forward,
         const SelectiveRecompute& recompute)
       : attention_norm_(attention_norm),
         attention_(std::move(attention)),
         mlp_norm_(mlp_norm),
-        mlp_(std::move(mlp)),
+        feed_forward_(std::move(feed_forward)),
         recompute_(recompute) {}
 
   struct Saved {
     Norm::Saved attention_norm, mlp_norm;
     Attention::Saved attention;
-    Mlp::Saved mlp;
+    FeedForward::Saved feed_forward;
   };
 
   Stream forward(const Stream& stream, const MicroBatch& batch, Saved& saved) const;
@@ -43,7 +44,7 @@ class Block {
   Norm attention_norm_;
   Attention attention_;
   Norm mlp_norm_;
-  Mlp mlp_;
+  FeedForward feed_forward_;
   SelectiveRecompute recompute_;
 };
 

@@ -17,6 +17,10 @@ struct MicroBatch {
       weights_T;  ///< fp32 weight of the position's loss, 0 where nothing is trained
   kernels::Documents documents;
   kernels::RopeTable rope;
+  /// Tokens that experts are asked about, from the first on: padding is not, and none is
+  /// where nothing is trained.
+  int64_t routed_tokens = 0;
+  double share = 1;  ///< 1 / number of micro-batches of the global batch
 
   int64_t tokens() const { return ids_T.size(0); }
 };

@@ -65,6 +65,10 @@ class ParameterGather {
   std::vector<comm::Pending> pending_;
 };
 
+/// The ranks that hold the parameters of `bucket` alike and each have a part of their
+/// gradient.
+comm::Communicator& holders(const Bucket& bucket, const comm::ProcessGroups& groups);
+
 /// The shard of `bucket` this rank owns under these options.
 ShardRange owned_range(const Bucket& bucket, const comm::ProcessGroups& groups,
                        const DataParallelOptions& options);

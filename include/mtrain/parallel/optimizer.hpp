@@ -76,7 +76,7 @@ class Optimizer {
   void add_segments(const Bucket& bucket, const Shard& shard, Segments& all,
                     Segments& counted) const;
   bool counts(const Parameter& parameter) const;
-  bool is_replica() const;
+  bool is_replica(const Bucket& bucket) const;
   void append_pieces(const Parameter& parameter, const Shard& shard, int64_t begin,
                      int64_t end, std::vector<StatePiece>& out) const;
 

@@ -43,6 +43,7 @@ struct ParamSpec {
   TensorRole role;
   bool tied;  ///< a copy lives on the first and on the last pipeline stage
   std::vector<SharedRange> shared = {};  ///< sorted, only with role kSharded
+  bool expert = false;  ///< the same on the expert-data ranks, not on the data ranks
 
   /// AdamW decays matrices and embeddings, never norms or biases (HF and LLaMA-Factory).
   bool decays() const { return shape.size() >= 2; }

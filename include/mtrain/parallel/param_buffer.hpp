@@ -16,15 +16,18 @@ struct ParamBufferOptions {
   at::Device device;
   int64_t bucket_elements;  ///< a bucket is closed once it holds this many
   int shards;               ///< data-parallel ranks a bucket must split over evenly
+  int expert_shards = 1;    ///< the same for buckets of experts: expert-data ranks
 };
 
-/// A contiguous range [begin, end) of the flat buffers. Never spans two chunks; a tied
-/// parameter has a bucket of its own, so that the first and last stage shard it alike.
+/// A contiguous range [begin, end) of the flat buffers. Never spans two chunks, nor
+/// experts and other parameters; a tied parameter has a bucket of its own, so that the
+/// first and last stage shard it alike.
 struct Bucket {
   int64_t begin, end;
   std::vector<Parameter*> params;
 
   int64_t size() const { return end - begin; }
+  bool expert() const { return params.front()->spec.expert; }
 };
 
 /// Register all parameters in forward order, then allocate once. Parameters are laid out

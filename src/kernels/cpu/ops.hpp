@@ -7,9 +7,12 @@
 
 #include "mtrain/kernels/attention.hpp"
 #include "mtrain/kernels/cross_entropy.hpp"
+#include "mtrain/kernels/experts.hpp"
 #include "mtrain/kernels/optimizer.hpp"
+#include "mtrain/kernels/permute.hpp"
 #include "mtrain/kernels/random.hpp"
 #include "mtrain/kernels/rope.hpp"
+#include "mtrain/kernels/router.hpp"
 
 namespace mtrain::kernels::cpu {
 
@@ -63,6 +66,21 @@ void adamw_scalars(const AdamW& options, const Tensor& totals, Tensor& updates,
 void adamw_update(const Tensor& scalars, AdamWState& state, const Tensor& grads,
                   Tensor& weights, const SegmentTable& segments);
 void sum_of_squares(const Tensor& grads, const SegmentTable& segments, Tensor& sum);
+
+void router_forward(const Tensor& logits, const RouterOptions& options, Routing& out);
+void router_backward(const Tensor& dweights, const Routing& routing,
+                     const RouterOptions& options, const RouterLossGrad& losses,
+                     Tensor& dlogits);
+
+/// In two passes, as the rows are allocated by the counts: counts, then the rest.
+void permutation_counts(const Tensor& experts, Permutation& out);
+void permutation_rows(const Tensor& experts, Permutation& out);
+void gather_rows(const Tensor& x, const Tensor& index, Tensor& y);
+void sum_rows(const Tensor& x, const Tensor& rows, Tensor& y);
+
+void weighted_swiglu_forward(const Tensor& gate_up, const Tensor& weight, Tensor& y);
+void weighted_swiglu_backward(const Tensor& dy, const Tensor& gate_up,
+                              const Tensor& weight, WeightedSwigluGrad& grad);
 
 void normal_fill_(Tensor& out, uint64_t seed, std::string_view name, const NormalBox& box,
                   double stddev);

@@ -28,14 +28,27 @@ Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
     : sizes_(sizes),
       shard_{groups.tensor->rank(), groups.tensor->size(),
              options.sequence_parallel && groups.tensor->size() > 1},
+      expert_shard_{groups.expert->rank(), groups.expert->size(),
+                    groups.expert_tensor->rank(), groups.expert_tensor->size()},
       region_(*groups.tensor, options.sequence_parallel),
+      expert_region_(*groups.expert_tensor, options.sequence_parallel),
+      token_spread_(shard_.sequence_parallel && expert_shard_.tensor_size == 1
+                        ? groups.tensor.get()
+                        : nullptr),
       tensor_options_(at::TensorOptions().dtype(options.dtype).device(options.device)),
       stage_(groups.pipeline->rank()),
       stages_(groups.pipeline->size()),
+      data_ranks_(groups.data->size()),
       chunks_(static_cast<size_t>(options.chunks)) {
+  if (const int64_t experts = sizes_.experts.count; experts > 0) {
+    dispatcher_ =
+        nn::make_dispatcher(options.experts.dispatcher, *groups.expert, experts);
+    figures_ = at::zeros({sizes_.layers, nn::RouterFigures::kTokens + experts},
+                         tensor_options_.dtype(at::kDouble));
+  }
   for (int chunk = 0; chunk < options.chunks; ++chunk) build_chunk(chunk, options);
-  buffer_.allocate(
-      {options.dtype, options.device, options.bucket_elements, groups.data->size()});
+  buffer_.allocate({options.dtype, options.device, options.bucket_elements,
+                    groups.data->size(), groups.expert_data->size()});
 }
 
 void Stage::build_chunk(int chunk, const ModelOptions& options) {
@@ -52,7 +65,7 @@ void Stage::build_chunk(int chunk, const ModelOptions& options) {
 }
 
 void Stage::build_layer(int index, int chunk, const ModelOptions& options) {
-  const BlockParams p = add_block(buffer_, sizes_, shard_, index, chunk);
+  const BlockParams p = add_block(buffer_, sizes_, shard_, expert_shard_, index, chunk);
   const kernels::QkvShape heads{sizes_.heads / shard_.size,
                                 std::max<int64_t>(1, sizes_.kv_heads / shard_.size),
                                 sizes_.head_dim};
@@ -60,9 +73,19 @@ void Stage::build_layer(int index, int chunk, const ModelOptions& options) {
                   nn::Attention({p.qkv, p.q_norm, p.k_norm, p.out}, region_, heads,
                                 sizes_.rms_norm_eps, options.attention),
                   nn::Norm(p.mlp_norm, sizes_.rms_norm_eps),
-                  nn::Mlp(p.gate_up, p.down, region_), options.recompute.selective);
+                  feed_forward(p, index, options.experts), options.recompute.selective);
   chunks_[static_cast<size_t>(chunk)].layers.push_back(
       {index, std::move(block), p.all()});
+}
+
+nn::FeedForward Stage::feed_forward(const BlockParams& p, int index,
+                                    const ExpertOptions& options) const {
+  if (!p.router) return nn::Mlp(p.gate_up, p.down, region_);
+  return nn::Moe({*p.router, p.gate_up, p.down},
+                 {{sizes_.experts.choices, sizes_.experts.normalise},
+                  options.balance_coefficient,
+                  options.z_coefficient},
+                 {expert_region_, *dispatcher_, token_spread_}, figures_[index]);
 }
 
 void Stage::build_embedding(bool tied_copy) {

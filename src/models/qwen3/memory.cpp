@@ -1,4 +1,4 @@
-// Bytes that a dense Qwen3 stage keeps of a micro-batch, by kind: what the layers of nn
+// Bytes that a Qwen3 stage keeps of a micro-batch, by kind: what the layers of nn
 // save, as arithmetic. Used by --check, and compared with the measured peak on GPUs.
 #include <algorithm>
 
@@ -8,7 +8,8 @@
 namespace mtrain::models::qwen3 {
 namespace {
 
-/// Bytes per layer of one micro-batch.
+/// Bytes per layer of one micro-batch. Of a model with experts: of a layer that has them,
+/// and as if their tokens were spread evenly.
 class LayerBytes {
  public:
   LayerBytes(const Sizes& sizes, const ActivationShape& shape)
@@ -17,10 +18,16 @@ class LayerBytes {
         key_(static_cast<double>(std::max<int64_t>(sizes.kv_heads / shape.tensor, 1) *
                                  sizes.head_dim)),
         heads_(static_cast<double>(sizes.heads) / shape.tensor),
-        ffn_(static_cast<double>(sizes.ffn) / shape.tensor),
+        sparse_(sizes.experts.count > 0),
+        ffn_(sparse_ ? static_cast<double>(sizes.experts.ffn * sizes.experts.choices) /
+                           shape.expert_tensor
+                     : static_cast<double>(sizes.ffn) / shape.tensor),
+        rows_(sparse_ ? static_cast<double>(sizes.experts.choices) : 0.0),
+        router_(sparse_ ? static_cast<double>(sizes.experts.count) : 0.0),
         element_(static_cast<double>(c10::elementSize(shape.dtype))),
         bytes_(element_ * static_cast<double>(shape.tokens)),
         outside_(shape.sequence_parallel ? 1.0 / shape.tensor : 1.0),
+        whole_experts_(shape.expert_tensor == 1),
         selective_(shape.recompute.selective) {}
 
   /// The residual stream at one point, which is split by sequence parallelism.
@@ -35,6 +42,14 @@ class LayerBytes {
       items.push_back({"rotated queries, keys", (query_ + key_) * bytes_});
       items.push_back({"attention output", (query_ + heads_ * fp32) * bytes_});
     }
+    if (sparse_) {
+      items.push_back({"router", router_ * fp32 * bytes_ * inside()});
+      if (!selective_.moe) {
+        items.push_back({"inputs of experts", rows_ * hidden_ * bytes_ * inside()});
+        items.push_back({"gate and up", 2 * ffn_ * bytes_ * inside()});
+      }
+      return items;
+    }
     if (!selective_.mlp) items.push_back({"gate and up", 2 * ffn_ * bytes_});
     if (!selective_.mlp && !selective_.activation)
       items.push_back({"SwiGLU output", ffn_ * bytes_});
@@ -46,11 +61,21 @@ class LayerBytes {
   double backward_workspace() const {
     const double again = selective_.activation || selective_.mlp ? 1 : 0;
     const double fused = selective_.mlp ? 2 : 0;
+    if (sparse_) {
+      const double made = selective_.moe ? rows_ * hidden_ + 2 * ffn_ : 0;
+      return (4 * ffn_ + 3 * rows_ * hidden_ + made) * bytes_ * inside() + 3 * stream();
+    }
     return (3 + again + fused) * ffn_ * bytes_ + (selective_.norms ? 3 : 2) * stream();
   }
 
  private:
-  double hidden_, query_, key_, heads_, ffn_, element_, bytes_, outside_;
+  /// Share of the tokens that a rank routes: with whole experts only its own.
+  double inside() const { return whole_experts_ ? outside_ : 1.0; }
+
+  double hidden_, query_, key_, heads_;
+  bool sparse_;
+  double ffn_, rows_, router_, element_, bytes_, outside_;
+  bool whole_experts_;
   nn::SelectiveRecompute selective_;
 };
 

@@ -1,4 +1,4 @@
-// Parameter specs of dense Qwen3, registered by the stage in forward order.
+// Parameter specs of Qwen3, registered by the stage in forward order.
 #include "params.hpp"
 
 #include <algorithm>
@@ -75,6 +75,58 @@ ParamSpec qkv(const std::string& name, const std::string& layer, const Sizes& s,
   return spec;
 }
 
+/// Each rank routes its own tokens, or has its part of the weights' gradient.
+ParamSpec router(const std::string& name, const std::string& layer, const Sizes& s) {
+  const parallel::Shape shape = {s.experts.count, s.hidden};
+  const Box box{layer + "mlp.gate.weight", shape, {0, 0}, shape};
+  return {name, shape, {{0, box}}, Init::kNormal, TensorRole::kPartial, false};
+}
+
+/// One matrix of this rank's experts after the other: `parts` lists an expert's boxes.
+template <class Parts>
+ParamSpec experts(const std::string& name, const std::string& layer, const Sizes& s,
+                  const ExpertShard& shard, parallel::Shape matrix, const Parts& parts) {
+  const int64_t mine = s.experts.count / shard.size;
+  ParamSpec spec{name,          {mine, matrix[0], matrix[1]}, {},
+                 Init::kNormal, TensorRole::kSharded,         false};
+  spec.expert = true;
+  int64_t begin = 0;
+  for (int64_t e = shard.rank * mine; e < (shard.rank + 1) * mine; ++e) {
+    for (Box& box : parts(cat(layer, "mlp.experts.", e, "."))) {
+      const int64_t size = box.size();
+      spec.boxes.push_back({begin, std::move(box)});
+      begin += size;
+    }
+  }
+  return spec;
+}
+
+ParamSpec expert_gate_up(const std::string& name, const std::string& layer,
+                         const Sizes& s, const ExpertShard& shard) {
+  const TensorShard rows{shard.tensor_rank, shard.tensor_size, false};
+  const int64_t ffn = s.experts.ffn;
+  return experts(
+      name, layer, s, shard, {2 * ffn / rows.size, s.hidden},
+      [&](const std::string& expert) {
+        const auto part = [&](const char* tensor) {
+          return row_slice(expert + tensor, ffn, s.hidden, rows);
+        };
+        return std::vector<Box>{part("gate_proj.weight"), part("up_proj.weight")};
+      });
+}
+
+ParamSpec expert_down(const std::string& name, const std::string& layer, const Sizes& s,
+                      const ExpertShard& shard) {
+  const TensorShard columns{shard.tensor_rank, shard.tensor_size, false};
+  const int64_t ffn = s.experts.ffn;
+  return experts(name, layer, s, shard, {s.hidden, ffn / columns.size},
+                 [&](const std::string& expert) {
+                   const ParamSpec one = column_slice("", expert + "down_proj.weight",
+                                                      s.hidden, ffn, columns);
+                   return std::vector<Box>{one.boxes.front().box};
+                 });
+}
+
 /// Norms of the residual stream see only their rank's tokens with sequence parallelism.
 TensorRole stream_norm_role(const TensorShard& shard) {
   return shard.sequence_parallel ? TensorRole::kPartial : TensorRole::kReplicated;
@@ -83,11 +135,15 @@ TensorRole stream_norm_role(const TensorShard& shard) {
 }  // namespace
 
 std::vector<parallel::Parameter*> BlockParams::all() const {
-  return {&attention_norm, &qkv, &q_norm, &k_norm, &out, &mlp_norm, &gate_up, &down};
+  std::vector<parallel::Parameter*> all = {
+      &attention_norm, &qkv, &q_norm, &k_norm, &out, &mlp_norm, &gate_up, &down};
+  if (router) all.push_back(router);
+  return all;
 }
 
 BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& s,
-                      const TensorShard& shard, int layer, int chunk) {
+                      const TensorShard& shard, const ExpertShard& experts, int layer,
+                      int chunk) {
   const std::string hf = cat("model.layers.", layer, "."),
                     mine = cat("layers.", layer, ".");
   const auto add = [&](ParamSpec spec) -> parallel::Parameter& {
@@ -100,6 +156,7 @@ BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& s,
                         TensorRole role) {
     return norm_vector(mine + name, cat(hf, tensor, ".weight"), size, role);
   };
+  const bool sparse = s.has_experts(layer);
   // Each rank normalises its own heads only, so the head norms' gradients are always
   // partial.
   return {
@@ -111,10 +168,13 @@ BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& s,
                        s.heads * s.head_dim, shard)),
       add(norm("mlp_norm", "post_attention_layernorm", s.hidden,
                stream_norm_role(shard))),
-      add(fused_rows(mine + "gate_up",
-                     {rows("mlp.gate_proj", s.ffn), rows("mlp.up_proj", s.ffn)})),
-      add(column_slice(mine + "down", hf + "mlp.down_proj.weight", s.hidden, s.ffn,
-                       shard))};
+      sparse ? &add(router(mine + "router", hf, s)) : nullptr,
+      add(sparse ? expert_gate_up(mine + "gate_up", hf, s, experts)
+                 : fused_rows(mine + "gate_up", {rows("mlp.gate_proj", s.ffn),
+                                                 rows("mlp.up_proj", s.ffn)})),
+      add(sparse ? expert_down(mine + "down", hf, s, experts)
+                 : column_slice(mine + "down", hf + "mlp.down_proj.weight", s.hidden,
+                                s.ffn, shard))};
 }
 
 parallel::Parameter& add_final_norm(parallel::ParamBuffer& buffer, const Sizes& s,

@@ -1,4 +1,4 @@
-// What a rank holds of each tensor of dense Qwen3: the one place that maps layout to HF
+// What a rank holds of each tensor of Qwen3: the one place that maps layout to HF
 // names.
 #pragma once
 
@@ -14,6 +14,12 @@ struct TensorShard {
   bool sequence_parallel;
 };
 
+/// Position among the ranks that share the experts of a layer, and each expert.
+struct ExpertShard {
+  int rank, size;
+  int tensor_rank, tensor_size;
+};
+
 struct BlockParams {
   parallel::Parameter& attention_norm;
   parallel::Parameter& qkv;
@@ -21,6 +27,7 @@ struct BlockParams {
   parallel::Parameter& k_norm;
   parallel::Parameter& out;
   parallel::Parameter& mlp_norm;
+  parallel::Parameter* router;  ///< null in a layer without experts
   parallel::Parameter& gate_up;
   parallel::Parameter& down;
 
@@ -28,7 +35,8 @@ struct BlockParams {
 };
 
 BlockParams add_block(parallel::ParamBuffer& buffer, const Sizes& sizes,
-                      const TensorShard& shard, int layer, int chunk);
+                      const TensorShard& shard, const ExpertShard& experts, int layer,
+                      int chunk);
 parallel::Parameter& add_final_norm(parallel::ParamBuffer& buffer, const Sizes& sizes,
                                     const TensorShard& shard, int chunk);
 /// The embedding table or the head; `tied`: a second copy lives at the other pipeline

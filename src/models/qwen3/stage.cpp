@@ -38,6 +38,9 @@ PackedTokens padded(PackedTokens tokens, int64_t multiple) {
 nn::MicroBatch Stage::upload(const PackedTokens& tokens) const {
   const PackedTokens all = padded(tokens, shard_.sequence_parallel ? shard_.size : 1);
   nn::MicroBatch batch;
+  const bool trains =
+      std::ranges::any_of(tokens.targets, [](int64_t t) { return t >= 0; });
+  batch.routed_tokens = trains ? static_cast<int64_t>(tokens.ids.size()) : 0;
   const at::Device device = tensor_options_.device();
   batch.ids_T = nn::upload(all.ids, device);
   batch.targets_T = nn::upload(all.targets, device);
@@ -58,7 +61,13 @@ void Stage::start_step(const std::vector<PackedTokens>& micro_batches, bool trai
   step_.training = training;
   step_.sync = sync;
   step_.gather = gather;
-  for (const auto& tokens : micro_batches) step_.batches.push_back(upload(tokens));
+  for (const auto& tokens : micro_batches) {
+    step_.batches.push_back(upload(tokens));
+    step_.batches.back().share =
+        1.0 /
+        static_cast<double>(micro_batches.size() * static_cast<size_t>(data_ranks_));
+  }
+  if (figures_.defined()) figures_.zero_();
   step_.token_loss.resize(micro_batches.size());
   step_.passes.assign(chunks_.size(), std::vector<Pass>(micro_batches.size()));
 }
@@ -77,6 +86,10 @@ at::Tensor Stage::loss_share() const {
     sum += (token_loss(static_cast<int>(m)).to(at::kDouble) * weights).sum();
   }
   return sum;
+}
+
+at::Tensor Stage::router_figures() const {
+  return figures_.defined() ? figures_.clone() : at::Tensor();
 }
 
 at::Tensor Stage::empty_activation(int micro_batch) const {
@@ -98,6 +111,13 @@ void Stage::show(const std::string& name, const nn::Stream& stream) {
   if (observer_) observer_(name, stream.sum());
 }
 
+void Stage::show_routing(int layer, const nn::Block::Saved& saved) {
+  const auto& routing = saved.feed_forward.moe.routing;
+  if (!observer_ || !routing.experts_TK.defined()) return;
+  observer_(cat("router.", layer, ".experts"), routing.experts_TK);
+  observer_(cat("router.", layer, ".weights"), routing.weights_TK);
+}
+
 nn::Stream Stage::run_group(Chunk& chunk, const Group& group, nn::Stream stream,
                             const nn::MicroBatch& batch, GroupPass& pass,
                             bool first_run) {
@@ -112,6 +132,7 @@ nn::Stream Stage::run_group(Chunk& chunk, const Group& group, nn::Stream stream,
     auto& saved = pass.saved[static_cast<size_t>(i - group.begin)];
     stream = layer.block.forward(stream, batch, saved);
     if (first_run) show(cat("layer.", layer.index), stream);
+    if (first_run) show_routing(layer.index, saved);
     if (!step_.training || (group.recompute && first_run)) saved = {};
   }
   return stream;

@@ -1,4 +1,4 @@
-// The model chunks of one pipeline stage of dense Qwen3.
+// The model chunks of one pipeline stage of Qwen3.
 #pragma once
 
 #include <optional>
@@ -21,6 +21,7 @@ class Stage : public Model {
   const at::Tensor& token_loss(int micro_batch) const override;
   at::Tensor loss_share() const override;
   void weigh_by(TokenWeights weights) override { token_weights_ = std::move(weights); }
+  at::Tensor router_figures() const override;
   void observe(Observer observer) override { observer_ = std::move(observer); }
 
   at::Tensor forward(int chunk, int micro_batch, const at::Tensor& input) override;
@@ -64,6 +65,8 @@ class Stage : public Model {
 
   void build_chunk(int chunk, const ModelOptions& options);
   void build_layer(int index, int chunk, const ModelOptions& options);
+  nn::FeedForward feed_forward(const BlockParams& params, int index,
+                               const ExpertOptions& options) const;
   void build_embedding(bool tied_copy);
   void build_head(int chunk, bool tied_copy);
 
@@ -74,6 +77,7 @@ class Stage : public Model {
   void require(const std::vector<parallel::Parameter*>& params);
   void report(const std::vector<parallel::Parameter*>& params, int micro_batch);
   void show(const std::string& name, const nn::Stream& stream);
+  void show_routing(int layer, const nn::Block::Saved& saved);
   bool is_first(int chunk) const { return stage_ == 0 && chunk == 0; }
   bool is_last(int chunk) const {
     return stage_ == stages_ - 1 && chunk + 1 == static_cast<int>(chunks_.size());
@@ -81,9 +85,14 @@ class Stage : public Model {
 
   Sizes sizes_;
   TensorShard shard_;
-  nn::TensorRegion region_;
+  ExpertShard expert_shard_;
+  nn::TensorRegion region_, expert_region_;
+  /// Ranks over which a micro-batch is spread where tokens are routed; null for none.
+  comm::Communicator* token_spread_;
+  std::unique_ptr<nn::Dispatcher> dispatcher_;
+  at::Tensor figures_;  ///< router_figures(), a row per layer of the model
   at::TensorOptions tensor_options_;
-  int stage_, stages_;
+  int stage_, stages_, data_ranks_;
   parallel::ParamBuffer buffer_;
   std::vector<Chunk> chunks_;
   parallel::Parameter* table_ = nullptr;

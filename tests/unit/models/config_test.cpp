@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(keys_given_twice) {
 
 BOOST_AUTO_TEST_CASE(model_types) {
   check_refused(with("model_type", R"("llama")"), "\"llama\"");
-  check_refused(with("model_type", R"("qwen3_moe")"), "not built yet");
+  check_refused(with("model_type", R"("qwen3_vl")"), "not built yet");
   check_refused(with("model_type", "5"), "model_type 5");
   check_refused(with("model_type", "null"), "model_type null");
 }
@@ -292,6 +292,45 @@ BOOST_AUTO_TEST_CASE(all_faults_are_told_at_once) {
                            "num_hidden_layers", "rope_theta"}) {
     BOOST_TEST(message.find(part) != std::string::npos, message);
   }
+}
+
+BOOST_AUTO_TEST_CASE(experts_of_both_dialects) {
+  json published = json::parse(kPublished);
+  published.update({{"model_type", "qwen3_moe"},
+                    {"num_experts", 8},
+                    {"num_experts_per_tok", 2},
+                    {"moe_intermediate_size", 48},
+                    {"norm_topk_prob", true},
+                    {"decoder_sparse_step", 2},
+                    {"mlp_only_layers", {1}},
+                    {"num_hidden_layers", 4}});
+  json other = published;
+  other.erase("num_experts");
+  other["num_local_experts"] = 8;
+  for (const json& config : {published, other}) {
+    const auto model = parse(config.dump());
+    const auto& s = dynamic_cast<const qwen3::Config&>(*model).sizes();
+    BOOST_TEST(model->family() == "qwen3_moe");
+    BOOST_TEST(s.experts.count == 8);
+    BOOST_TEST(!s.has_experts(1));
+    BOOST_TEST(s.has_experts(3));
+    BOOST_TEST(s.layers_with_experts() == 1);
+    BOOST_TEST(model->layout_faults({8, 2, 1, 4, 1, 1}).empty());
+    BOOST_TEST(model->layout_faults({8, 2, 1, 4, 2, 1}).empty());
+    BOOST_TEST(model->layout_faults({8, 4, 1, 1, 2, 1}).size() == 1u);
+    BOOST_TEST(model->layout_faults({3, 1, 1, 3, 1, 1}).size() == 1u);
+  }
+  const auto broken = [&](const char* key, const json& value) {
+    json config = published;
+    config[key] = value;
+    return config.dump();
+  };
+  check_refused(broken("num_experts_per_tok", 9), "num_experts_per_tok = 9");
+  check_refused(broken("mlp_only_layers", "1"), "mlp_only_layers");
+  check_refused(broken("mlp_only_layers", {-1}), "mlp_only_layers");
+  check_refused(broken("num_experts", 20000), "num_experts = 20000");
+  check_refused(broken("moe_intermediate_size", nullptr), "moe_intermediate_size");
+  BOOST_TEST(parse(kPublished)->layout_faults({2, 1, 1, 2, 1, 1}).size() == 1u);
 }
 
 // Whatever stands at whatever key: a UserError that names the key, or a model whose every

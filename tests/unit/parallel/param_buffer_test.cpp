@@ -62,6 +62,34 @@ int64_t elements(const Bucket& bucket) {
 
 BOOST_AUTO_TEST_SUITE(param_buffer)
 
+// Experts and other parameters take turns in a model, yet fill few buckets.
+BOOST_AUTO_TEST_CASE(experts_have_buckets_of_their_own) {
+  ParamBuffer buffer;
+  for (int layer = 0; layer < 4; ++layer) {
+    for (const bool expert : {false, true}) {
+      ParamSpec spec{cat("p", layer, expert), {100, 3}, {}, Init::kNormal,
+                     TensorRole::kSharded,    false};
+      spec.expert = expert;
+      buffer.add(std::move(spec), 0);
+    }
+  }
+  buffer.allocate({at::kFloat, at::kCPU, 600, 1, 3});
+  BOOST_TEST(buffer.buckets().size() == 4u);
+  int64_t end = 0;
+  for (const Bucket& bucket : buffer.buckets()) {
+    BOOST_TEST(bucket.begin == end);
+    end = bucket.end;
+    BOOST_TEST(bucket.params.size() == 2u);
+    BOOST_TEST(bucket.size() % (bucket.expert() ? 3 * 64 : 64) == 0);
+    for (const Parameter* p : bucket.params) {
+      BOOST_TEST(p->spec.expert == bucket.expert());
+      BOOST_TEST(p->begin >= bucket.begin);
+      BOOST_TEST(p->begin + 300 <= bucket.end);
+    }
+  }
+  BOOST_TEST(buffer.weights().numel() == end);
+}
+
 BOOST_AUTO_TEST_CASE(parameters_lie_aligned_in_reverse_order_without_overlap) {
   for_all_buffers([](const ParamBuffer& buffer, const ParamBufferOptions&) {
     int64_t next = 0;

@@ -50,7 +50,7 @@ class Folder {
 };
 
 StepFigures figures(int64_t step) {
-  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20, {}};
+  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20, {}, {}};
 }
 
 void write_steps(const Folder& folder, int64_t from, int64_t to) {

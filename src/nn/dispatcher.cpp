@@ -1,0 +1,183 @@
+// The two ways of bringing tokens to experts; the mixture-of-experts layer calls them.
+#include "mtrain/nn/dispatcher.hpp"
+
+#include <ATen/ATen.h>
+
+#include <numeric>
+
+#include "mtrain/base/error.hpp"
+
+namespace mtrain::nn {
+namespace {
+
+using Rows = std::vector<int64_t>;
+
+at::Tensor ends_of(const at::Tensor& counts_E) {
+  return counts_E.cumsum(0, at::kInt);
+}
+
+/// values[index[i]] for a flat tensor.
+at::Tensor pick(const at::Tensor& values, const at::Tensor& index) {
+  return values.flatten().index_select(0, index.flatten());
+}
+
+at::Tensor index_tensor(const std::vector<int32_t>& values, at::Device device) {
+  return at::tensor(values, at::kInt).to(device);
+}
+
+class AllToAll : public Dispatcher {
+ public:
+  using Dispatcher::Dispatcher;
+
+  Plan plan(const at::Tensor& experts_TK) const override {
+    Plan plan;
+    plan.permutation = kernels::permutation_by_expert(experts_TK, experts_);
+    const at::Tensor& counts = plan.permutation.counts_E;
+    if (local())
+      plan.ends_E = ends_of(counts);
+    else
+      meet(counts.to(at::kCPU), counts.device(), plan);
+    return plan;
+  }
+
+  at::Tensor dispatch(const at::Tensor& x_TH, const Plan& plan) const override {
+    const at::Tensor rows = kernels::gather_rows(x_TH, plan.permutation.tokens_N);
+    if (local()) return rows;
+    return kernels::gather_rows(exchange(rows, plan.sent, plan.received), plan.arrival_N);
+  }
+
+  at::Tensor combine(const at::Tensor& rows_NH, const Plan& plan) const override {
+    at::Tensor rows = rows_NH;
+    if (!local()) {
+      rows = exchange(kernels::gather_rows(rows, plan.departure_N), plan.received,
+                      plan.sent);
+    }
+    return kernels::sum_rows(rows, plan.permutation.rows_TK);
+  }
+
+  at::Tensor dispatch_weights(const at::Tensor& weights_TK,
+                              const Plan& plan) const override {
+    const at::Tensor rows = pick(weights_TK, plan.permutation.pairs_N);
+    if (local()) return rows;
+    return pick(exchange(rows, plan.sent, plan.received), plan.arrival_N);
+  }
+
+  at::Tensor combine_weights(const at::Tensor& weights_N,
+                             const Plan& plan) const override {
+    at::Tensor rows = weights_N;
+    if (!local()) {
+      rows = exchange(pick(rows, plan.departure_N), plan.received, plan.sent);
+    }
+    const at::Tensor& index = plan.permutation.rows_TK;
+    return pick(rows, index).view(index.sizes());
+  }
+
+ private:
+  /// Exchanges the counts. What comes from each rank is sorted by expert; arrival and
+  /// departure lead from the order (rank, expert) to (expert, rank) and back.
+  void meet(const at::Tensor& counts, at::Device device, Plan& plan) const {
+    const int64_t ranks = group_.size(), mine = experts_ / ranks;
+    const at::Tensor sent = counts.view({ranks, mine});
+    const Rows one(static_cast<size_t>(ranks), 1);
+    const at::Tensor received = exchange(sent, one, one);
+    const auto sums = [](const at::Tensor& x) {
+      const at::Tensor rows = x.sum(1, false, at::kLong);
+      return Rows(rows.data_ptr<int64_t>(), rows.data_ptr<int64_t>() + rows.numel());
+    };
+    plan.sent = sums(sent);
+    plan.received = sums(received);
+    const auto count = received.accessor<int32_t, 2>();
+    const at::Tensor starts = received.flatten().cumsum(0, at::kInt) - received.flatten();
+    std::vector<int32_t> arrival;
+    for (int64_t e = 0; e < mine; ++e) {
+      for (int64_t r = 0; r < ranks; ++r) {
+        const int32_t first = starts.data_ptr<int32_t>()[r * mine + e];
+        for (int32_t i = 0; i < count[r][e]; ++i) arrival.push_back(first + i);
+      }
+    }
+    std::vector<int32_t> departure(arrival.size());
+    for (size_t n = 0; n < arrival.size(); ++n)
+      departure[static_cast<size_t>(arrival[n])] = static_cast<int32_t>(n);
+    plan.arrival_N = index_tensor(arrival, device);
+    plan.departure_N = index_tensor(departure, device);
+    plan.ends_E = ends_of(received.sum(0, false, at::kInt)).to(device);
+  }
+};
+
+/// `sent` and `received` count tokens here.
+class AllGather : public Dispatcher {
+ public:
+  using Dispatcher::Dispatcher;
+
+  Plan plan(const at::Tensor& experts_TK) const override {
+    Plan plan;
+    const at::Tensor tokens = at::full({group_.size()}, experts_TK.size(0), at::kLong);
+    const Rows one(static_cast<size_t>(group_.size()), 1);
+    const at::Tensor all = exchange(tokens, one, one);
+    plan.sent.assign(one.size(), experts_TK.size(0));
+    plan.received.assign(all.data_ptr<int64_t>(), all.data_ptr<int64_t>() + all.numel());
+    const int64_t mine = experts_ / group_.size();
+    const at::Tensor local = from_all(experts_TK, plan) - group_.rank() * mine;
+    const at::Tensor elsewhere = local.lt(0).logical_or(local.ge(mine));
+    plan.permutation =
+        kernels::permutation_by_expert(local.masked_fill(elsewhere, -1), mine);
+    plan.ends_E = ends_of(plan.permutation.counts_E);
+    return plan;
+  }
+
+  at::Tensor dispatch(const at::Tensor& x_TH, const Plan& plan) const override {
+    return kernels::gather_rows(from_all(x_TH, plan), plan.permutation.tokens_N);
+  }
+
+  at::Tensor combine(const at::Tensor& rows_NH, const Plan& plan) const override {
+    return to_all(kernels::sum_rows(rows_NH, plan.permutation.rows_TK), plan);
+  }
+
+  at::Tensor dispatch_weights(const at::Tensor& weights_TK,
+                              const Plan& plan) const override {
+    return pick(from_all(weights_TK, plan), plan.permutation.pairs_N);
+  }
+
+  at::Tensor combine_weights(const at::Tensor& weights_N,
+                             const Plan& plan) const override {
+    // Row -1, which pairs of other ranks' experts have, is a zero behind the others.
+    const at::Tensor padded = at::cat({weights_N, at::zeros({1}, weights_N.options())});
+    const at::Tensor& rows = plan.permutation.rows_TK;
+    const at::Tensor index = rows.masked_fill(rows.lt(0), weights_N.numel());
+    return to_all(pick(padded, index).view(rows.sizes()), plan);
+  }
+
+ private:
+  at::Tensor from_all(const at::Tensor& x, const Plan& plan) const {
+    const at::Tensor copies = x.repeat({group_.size(), 1});
+    return exchange(copies, plan.sent, plan.received);
+  }
+
+  /// Each rank's part of the sum over the ranks.
+  at::Tensor to_all(const at::Tensor& partial, const Plan& plan) const {
+    const at::Tensor parts = exchange(partial, plan.received, plan.sent);
+    return parts.view({group_.size(), plan.sent.front(), partial.size(1)}).sum(0);
+  }
+};
+
+}  // namespace
+
+at::Tensor Dispatcher::exchange(const at::Tensor& x, const Rows& in_rows,
+                                const Rows& out_rows) const {
+  auto shape = x.sizes().vec();
+  shape[0] = std::accumulate(out_rows.begin(), out_rows.end(), int64_t{0});
+  at::Tensor out = at::empty(shape, x.options());
+  group_.start_all_to_all(x.contiguous(), in_rows, out, out_rows)->wait();
+  return out;
+}
+
+std::unique_ptr<Dispatcher> make_dispatcher(DispatcherKind kind,
+                                            comm::Communicator& group, int64_t experts) {
+  MT_CHECK(experts % group.size() == 0, experts, " experts over ", group.size(),
+           " ranks");
+  if (kind == DispatcherKind::kAllToAll || group.size() == 1)
+    return std::make_unique<AllToAll>(group, experts);
+  return std::make_unique<AllGather>(group, experts);
+}
+
+}  // namespace mtrain::nn

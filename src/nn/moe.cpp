@@ -1,0 +1,138 @@
+// Feed-forward layer of a block with experts.
+#include "mtrain/nn/moe.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/kernels/experts.hpp"
+
+namespace mtrain::nn {
+namespace {
+
+/// Rows of zeros behind y: tokens no expert was asked about.
+at::Tensor padded(const at::Tensor& y, int64_t rows) {
+  if (y.size(0) == rows) return y;
+  return at::cat({y, at::zeros({rows - y.size(0), y.size(1)}, y.options())});
+}
+
+at::Tensor fp32(const at::Tensor& x) {
+  return x.to(at::kFloat);
+}
+
+}  // namespace
+
+Moe::Moe(const MoeParams& params, const MoeOptions& options,
+         const ExpertPlacement& placement, at::Tensor figures)
+    : params_(params),
+      options_(options),
+      placement_(placement),
+      figures_(std::move(figures)) {}
+
+at::Tensor Moe::routed(const at::Tensor& inside, const MicroBatch& batch) const {
+  const int64_t rows = inside.size(0);
+  const int64_t first = placement_.spread ? placement_.spread->rank() * rows : 0;
+  return inside.narrow(0, 0, std::clamp<int64_t>(batch.routed_tokens - first, 0, rows));
+}
+
+void Moe::make_inner(const at::Tensor& x, Saved& saved) const {
+  saved.rows = placement_.dispatcher.dispatch(x, saved.plan);
+  if (saved.gate_up.defined()) return;
+  saved.gate_up = kernels::grouped_linear_forward(saved.rows, params_.gate_up.weight,
+                                                  saved.plan.ends_E);
+}
+
+at::Tensor Moe::forward(const at::Tensor& x_TH, const MicroBatch& batch,
+                        Saved& saved) const {
+  const Dispatcher& dispatcher = placement_.dispatcher;
+  const at::Tensor inside = placement_.region.enter(x_TH);
+  const at::Tensor x = routed(inside, batch);
+  saved = {};
+  saved.routing = kernels::router_forward(
+      kernels::linear_forward(fp32(x), fp32(params_.router.weight)), options_.router);
+  saved.plan = dispatcher.plan(saved.routing.experts_TK);
+  saved.row_weights = dispatcher.dispatch_weights(saved.routing.weights_TK, saved.plan);
+  make_inner(x, saved);
+  if (dispatcher.local()) saved.rows.reset();
+  const at::Tensor activated =
+      kernels::weighted_swiglu_forward(saved.gate_up, saved.row_weights);
+  const at::Tensor rows =
+      kernels::grouped_linear_forward(activated, params_.down.weight, saved.plan.ends_E);
+  return placement_.region.leave(
+      padded(dispatcher.combine(rows, saved.plan), inside.size(0)));
+}
+
+at::Tensor Moe::backward(const at::Tensor& dy_TH, const at::Tensor& x_TH,
+                         const MicroBatch& batch, Saved& saved) const {
+  const at::Tensor inside = placement_.region.enter(x_TH);
+  const at::Tensor x = routed(inside, batch);
+  const at::Tensor dy = routed(placement_.region.enter(dy_TH), batch);
+  if (!saved.rows.defined()) make_inner(x, saved);
+  at::Tensor dweights;
+  at::Tensor dx = experts_backward(dy, saved, dweights);
+  router_backward(dweights, x, batch, saved.routing, dx);
+  saved = {};
+  return placement_.region.leave(padded(dx, inside.size(0)));
+}
+
+at::Tensor Moe::experts_backward(const at::Tensor& dy, Saved& saved,
+                                 at::Tensor& dweights_TK) const {
+  const Dispatcher& dispatcher = placement_.dispatcher;
+  const auto add_gradient = [&](parallel::Parameter& weight, const at::Tensor& d_out,
+                                const at::Tensor& in) {
+    kernels::grouped_linear_backward_weight(weight.grad, d_out, in, saved.plan.ends_E,
+                                            weight.grad_is_stale
+                                                ? kernels::Accumulate::kOverwrite
+                                                : kernels::Accumulate::kAdd);
+    weight.grad_is_stale = false;
+  };
+  const at::Tensor d_rows = dispatcher.dispatch(dy, saved.plan);
+  auto inner = kernels::weighted_swiglu_backward(
+      kernels::grouped_linear_backward_input(d_rows, params_.down.weight,
+                                             saved.plan.ends_E),
+      saved.gate_up, saved.row_weights);
+  saved.gate_up.reset();
+  add_gradient(params_.down, d_rows, inner.y_NF);
+  dweights_TK = dispatcher.combine_weights(inner.dweight_N, saved.plan);
+  add_gradient(params_.gate_up, inner.dgate_up, saved.rows);
+  return dispatcher.combine(
+      kernels::grouped_linear_backward_input(inner.dgate_up, params_.gate_up.weight,
+                                             saved.plan.ends_E),
+      saved.plan);
+}
+
+void Moe::router_backward(const at::Tensor& dweights_TK, const at::Tensor& x,
+                          const MicroBatch& batch, const kernels::Routing& routing,
+                          at::Tensor& dx) const {
+  const auto losses = router_losses(routing, batch);
+  if (x.size(0) == 0) return;
+  const at::Tensor dlogits =
+      kernels::router_backward(dweights_TK, routing, options_.router, losses);
+  add_weight_gradient(params_.router, dlogits, fp32(x));
+  dx += kernels::linear_backward_input(dlogits, fp32(params_.router.weight));
+}
+
+kernels::RouterLossGrad Moe::router_losses(const kernels::Routing& routing,
+                                           const MicroBatch& batch) const {
+  const at::Tensor& p = routing.probabilities_TE;
+  const at::Tensor all = routing.counts_E.to(at::kFloat);
+  if (placement_.spread) placement_.spread->all_reduce(all, comm::Reduce::kSum);
+  if (!counts() || batch.routed_tokens == 0) return {at::zeros_like(all), 0.0};
+  // Of the mean over the tokens and over the micro-batches of the global batch.
+  const auto tokens = static_cast<double>(batch.routed_tokens);
+  const double each = batch.share / tokens;
+  const auto experts = static_cast<double>(p.size(1));
+  const at::Tensor balance =
+      all * (each * experts / (tokens * static_cast<double>(options_.router.choices)));
+  const at::Tensor logs = p.clamp_min(1e-30).log();
+  const auto add = [&](int64_t figure, const at::Tensor& value, double factor) {
+    figures_[figure] += value.to(at::kDouble) * factor;
+  };
+  add(RouterFigures::kBalance, p.sum(0).mul(balance).sum(), 1);
+  add(RouterFigures::kZ, routing.lse_T.square().sum(), each);
+  add(RouterFigures::kEntropy, p.mul(logs).sum(), -each);
+  figures_.narrow(0, RouterFigures::kTokens, p.size(1)) += routing.counts_E;
+  return {balance * options_.balance_coefficient, 2 * each * options_.z_coefficient};
+}
+
+}  // namespace mtrain::nn

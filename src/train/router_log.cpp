@@ -1,0 +1,44 @@
+// Adds up router figures over steps; the trainer takes a report for each log line.
+#include "router_log.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "mtrain/nn/moe.hpp"
+
+namespace mtrain::train {
+
+using nn::RouterFigures;
+
+double RouterReport::largest_load() const {
+  return loads.empty() ? 0.0 : *std::max_element(loads.begin(), loads.end());
+}
+
+void RouterLog::add(const at::Tensor& figures) {
+  const at::Tensor host = figures.to(at::kCPU);
+  sum_ = sum_.defined() ? sum_ + host : host;
+  ++steps_;
+}
+
+RouterReport RouterLog::take() {
+  const auto experts = static_cast<double>(sum_.size(1) - RouterFigures::kTokens);
+  RouterReport report{};
+  for (int64_t layer = 0; layer < sum_.size(0); ++layer) {
+    const at::Tensor tokens = sum_[layer].slice(0, RouterFigures::kTokens);
+    const double all = tokens.sum().item<double>();
+    if (all == 0) continue;  // a dense layer, or nothing was trained
+    const auto figure = [&](int64_t i) {
+      return sum_[layer][i].item<double>() / static_cast<double>(steps_);
+    };
+    report.balance_loss += figure(RouterFigures::kBalance);
+    report.z_loss += figure(RouterFigures::kZ);
+    report.entropy += figure(RouterFigures::kEntropy);
+    report.loads.push_back(tokens.max().item<double>() * experts / all);
+  }
+  report.entropy /= static_cast<double>(std::max<size_t>(1, report.loads.size()));
+  *this = {};
+  return report;
+}
+
+}  // namespace mtrain::train

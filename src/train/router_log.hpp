@@ -1,0 +1,32 @@
+// What the routers of a mixture of experts did, averaged over steps; for the log.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace mtrain::train {
+
+/// Means over the steps of an interval. The losses are without their factors; `loads` has
+/// each layer with experts: tokens of the busiest expert over the mean of all.
+struct RouterReport {
+  double balance_loss, z_loss;  ///< sums over layers
+  double entropy;               ///< mean over layers, nats
+  std::vector<double> loads;
+  double largest_load() const;
+};
+
+class RouterLog {
+ public:
+  /// nn::RouterFigures of one step, fp64 [layers, figures], summed over all ranks.
+  void add(const at::Tensor& figures);
+  bool empty() const { return steps_ == 0; }
+  /// Of the steps since the last call.
+  RouterReport take();
+
+ private:
+  at::Tensor sum_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace mtrain::train
