@@ -21,6 +21,8 @@ endfunction()
 # An MPI test program over CUDA tensors, once per rank count and backend (tests/support/
 # mpi_main.hpp). It prints "skipped: " and why where there is no GPU for it. The ranks may share
 # one: NCCL is then told to allow it and to use few thread blocks, all of which must fit on it.
+# Kernels are loaded before the first runs: loading one later may wait for a transfer that waits
+# for its peer.
 function(mtrain_gpu_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS;NP;BACKENDS" ${ARGN})
   mtrain_test_program(${name} SOURCES ${ARG_SOURCES} USES ${ARG_USES} LINKS ${ARG_LINKS})
@@ -31,8 +33,10 @@ function(mtrain_gpu_test name)
                           COMMAND ${MTRAIN_MPIRUN} -np ${ranks} $<TARGET_FILE:${name}>
                                   --log_level=message -- cuda ${backend})
       math(EXPR max_ctas "16 / ${ranks}")
+      math(EXPR queues "32 / ${ranks}")
       set_tests_properties(${test} PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " ENVIRONMENT
-        "${MTRAIN_TEST_ENV};NCCL_MULTI_RANK_GPU_ENABLE=1;NCCL_MAX_CTAS=${max_ctas}")
+        "${MTRAIN_TEST_ENV};CUDA_MODULE_LOADING=EAGER;CUDA_DEVICE_MAX_CONNECTIONS=${queues}\
+;NCCL_MULTI_RANK_GPU_ENABLE=1;NCCL_MAX_CTAS=${max_ctas}")
     endforeach()
   endforeach()
 endfunction()

@@ -12,11 +12,8 @@ namespace mtrain::config {
 const std::vector<NotBuilt>& not_built() {
   constexpr auto kWarning = NotBuilt::Effect::kWarning;
   static const std::vector<NotBuilt> rows = {
-      {"stage", "dpo", "preference training"},
       {"finetuning_type", "!= full", "training of a part of the weights"},
-      {"ref_model", "*", "preference training"},
-      {"ref_log_probs", "*", "preference training"},
-      {"pref_ftx", "> 0", "preference training"},
+      {"ref_log_probs", "*", "cached log-probabilities of the reference model"},
       {"moe_router_dtype", "fp64", "routing in fp64"},
       {"moe_expert_capacity_factor", "*", "dropping of tokens"},
       {"moe_pad_expert_input_to_capacity", "true", "dropping of tokens"},

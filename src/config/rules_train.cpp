@@ -156,11 +156,22 @@ void check_decay(Checker& checker) {
 }
 
 void check_preferences(Checker& checker) {
-  if (checker.deck().train.stage == Stage::kDpo) return;
-  for (const char* key :
-       {"pref_loss", "pref_beta", "dpo_label_smoothing", "simpo_gamma"}) {
-    checker.no_effect(key, "it is for stage = dpo only");
+  const PrefLoss loss = checker.deck().dpo.pref_loss;
+  const std::string reason = cat("pref_loss = ", to_string(loss));
+  if (checker.deck().train.stage != Stage::kDpo) {
+    for (const char* key : {"pref_loss", "pref_beta", "pref_ftx", "dpo_label_smoothing",
+                            "simpo_gamma", "ref_model", "ref_log_probs"}) {
+      checker.no_effect(key, "it is for stage = dpo only");
+    }
+    return;
   }
+  checker.no_effect("loss_average", "the loss of stage = dpo is the mean over pairs");
+  if (loss != PrefLoss::kSigmoid)
+    checker.no_effect("dpo_label_smoothing", cat(reason, " has none (sigmoid has)"));
+  if (loss != PrefLoss::kSimpo)
+    checker.no_effect("simpo_gamma", cat(reason, " has none (simpo has)"));
+  if (loss == PrefLoss::kOrpo || loss == PrefLoss::kSimpo)
+    checker.no_effect("ref_model", cat(reason, " compares with no other model"));
 }
 
 }  // namespace

@@ -89,6 +89,8 @@ struct TokenStoreReader::Impl {
   std::vector<int32_t> read_ids(int64_t first, int64_t count) const;
   std::vector<int32_t> read_labels(int64_t first, int64_t count) const;
   std::pair<int64_t, int64_t> range(int64_t sample) const;
+  /// Where nothing is packed: one, or a pair.
+  int64_t samples_a_row() const { return attributes.stage == Stage::kDpo ? 2 : 1; }
 };
 
 TokenStoreReader::Impl::Impl(const std::string& path)
@@ -104,6 +106,10 @@ TokenStoreReader::Impl::Impl(const std::string& path)
   if (H5Lexists(file.get(), store::kRowOffsets, H5P_DEFAULT) > 0)
     row_offsets = read_offsets(file.get(), path, store::kRowOffsets,
                                static_cast<int64_t>(sample_offsets.size()) - 1);
+  if (attributes.stage != Stage::kDpo) return;
+  if (!row_offsets.empty()) refuse_store(path, "a store of pairs has row_offsets");
+  if (sample_offsets.size() % 2 == 0)
+    refuse_store(path, cat(sample_offsets.size() - 1, " samples do not make pairs"));
 }
 
 std::vector<int32_t> TokenStoreReader::Impl::read_ids(int64_t first,
@@ -180,12 +186,14 @@ bool TokenStoreReader::packed() const {
   return !impl_->row_offsets.empty();
 }
 int64_t TokenStoreReader::num_rows() const {
-  return packed() ? static_cast<int64_t>(impl_->row_offsets.size()) - 1 : num_samples();
+  if (packed()) return static_cast<int64_t>(impl_->row_offsets.size()) - 1;
+  return num_samples() / impl_->samples_a_row();
 }
 
 std::pair<int64_t, int64_t> TokenStoreReader::row_samples(int64_t r) const {
   MT_CHECK(0 <= r && r < num_rows(), "row ", r);
-  if (!packed()) return {r, r + 1};
+  const int64_t each = impl_->samples_a_row();
+  if (!packed()) return {r * each, (r + 1) * each};
   const auto row = static_cast<size_t>(r);
   return {impl_->row_offsets[row], impl_->row_offsets[row + 1]};
 }

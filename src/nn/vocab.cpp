@@ -22,10 +22,11 @@ void Embedding::backward(const at::Tensor& grad, const MicroBatch& batch) const 
 }
 
 /// As many tokens as the products need to run at full speed (measured): 64 MiB of logits
-/// on a CPU, 2048 tokens of a vocabulary of 150,000 on a GPU; at least 64 tokens for very
-/// large vocabularies.
+/// on a CPU; on a GPU 4096 tokens of a vocabulary of 150,000, so that reading and writing
+/// the head's fp32 gradient hides behind the product. At least 64 tokens for very large
+/// vocabularies.
 int64_t LossHead::chunk_tokens(int64_t rows, at::Device device) {
-  const int64_t elements = int64_t{device.is_cpu() ? 16 : 320} << 20;
+  const int64_t elements = int64_t{device.is_cpu() ? 16 : 600} << 20;
   return std::max<int64_t>(64, elements / rows / 64 * 64);
 }
 
@@ -49,27 +50,38 @@ at::Tensor LossHead::loss_and_gradient(at::Tensor& logits, const at::Tensor& tar
   return (lse - target).masked_fill(targets.lt(0), 0.0);
 }
 
-LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
-                                   bool training) const {
-  const at::Tensor x = region_.enter(x_TH);
+void LossHead::sweep(const at::Tensor& x, const at::Tensor& targets,
+                     const at::Tensor& weights, Result& result) const {
   const int64_t tokens = x.size(0), rows = weight_.weight.size(0);
   const int64_t chunk = std::min(chunk_tokens(rows, x.device()), tokens);
   const at::Tensor buffer = at::empty({chunk, rows}, x.options());
-  const at::Tensor dx = training ? at::empty_like(x) : at::Tensor();
-  const at::Tensor token_loss = at::empty({tokens}, x.options().dtype(at::kFloat));
   for (int64_t begin = 0; begin < tokens; begin += chunk) {
     const int64_t count = std::min(chunk, tokens - begin);
     const auto part = [&](const at::Tensor& t) { return t.narrow(0, begin, count); };
     at::Tensor logits = buffer.narrow(0, 0, count);
     kernels::linear_forward_out(logits, part(x), weight_.weight);
-    part(token_loss)
-        .copy_(loss_and_gradient(logits, part(batch.targets_T), part(batch.weights_T)));
-    if (!training) continue;
-    at::Tensor dx_part = part(dx);
+    part(result.token_loss_T)
+        .copy_(loss_and_gradient(logits, part(targets), part(weights)));
+    if (!result.dx_TH.defined()) continue;
+    at::Tensor dx_part = part(result.dx_TH);
     kernels::linear_backward_input_out(dx_part, logits, weight_.weight);
     add_weight_gradient(weight_, logits, part(x));
   }
-  return {token_loss, training ? region_.leave(dx) : at::Tensor()};
+}
+
+LossHead::Result LossHead::forward(const at::Tensor& x_TH, const MicroBatch& batch,
+                                   bool training, const WeightsOf& weights_of) const {
+  const at::Tensor x = region_.enter(x_TH);
+  Result result{at::empty({x.size(0)}, x.options().dtype(at::kFloat)), {}};
+  at::Tensor weights = batch.weights_T;
+  if (weights_of) {
+    sweep(x, batch.targets_T, weights, result);
+    weights = weights_of(result.token_loss_T);
+  }
+  if (training) result.dx_TH = at::empty_like(x);
+  if (training || !weights_of) sweep(x, batch.targets_T, weights, result);
+  if (training) result.dx_TH = region_.leave(result.dx_TH);
+  return result;
 }
 
 }  // namespace mtrain::nn

@@ -84,9 +84,9 @@ void Optimizer::add_segments(const Bucket& bucket, const Shard& shard, Segments&
   }
 }
 
-StepTotals Optimizer::totals(const at::Tensor& loss_share) const {
-  StepTotals totals{
-      at::cat({loss_share, kernels::sum_of_squares(buffer_.grads(), *counted_)})};
+StepTotals Optimizer::totals(const at::Tensor& shares) const {
+  const at::Tensor squares = kernels::sum_of_squares(buffer_.grads(), *counted_);
+  StepTotals totals{at::cat({shares.slice(0, 0, 1), squares, shares.slice(0, 1)})};
   groups_.world->all_reduce(totals.values, comm::Reduce::kSum);
   return totals;
 }
@@ -95,7 +95,8 @@ void Optimizer::update(double learning_rate, const StepTotals& totals) {
   const kernels::AdamW adamw{learning_rate,         options_.beta1,
                              options_.beta2,        options_.epsilon,
                              options_.weight_decay, options_.max_grad_norm};
-  const at::Tensor scalars = kernels::adamw_scalars(adamw, totals.values, updates_);
+  const at::Tensor scalars =
+      kernels::adamw_scalars(adamw, totals.values.slice(0, 0, 2), updates_);
   at::Tensor weights = buffer_.weights();
   kernels::adamw_update(scalars, state_, buffer_.grads(), weights, *segments_);
 }

@@ -68,10 +68,16 @@ void ParamBuffer::allocate(const ParamBufferOptions& options) {
   const auto flat = at::TensorOptions().device(options.device);
   weights_ = at::zeros({total}, flat.dtype(options.dtype));
   grads_ = at::zeros({total}, flat.dtype(at::kFloat));
+  bind_weights(weights_);
   for (auto& p : params_) {
-    const int64_t size = numel(p->spec.shape);
-    p->weight = weights_.narrow(0, p->begin, size).view(p->spec.shape);
-    p->grad = grads_.narrow(0, p->begin, size).view(p->spec.shape);
+    p->grad = grads_.narrow(0, p->begin, numel(p->spec.shape)).view(p->spec.shape);
+  }
+}
+
+void ParamBuffer::bind_weights(const at::Tensor& flat) {
+  MT_CHECK(flat.sizes() == weights_.sizes() && flat.dtype() == weights_.dtype());
+  for (auto& p : params_) {
+    p->weight = flat.narrow(0, p->begin, numel(p->spec.shape)).view(p->spec.shape);
   }
 }
 

@@ -46,6 +46,7 @@ inline constexpr char kTokenizerDirField[] = "tokenizer_dir";  ///< where its fi
 /// Sum of the losses since the last log line, and its steps: what the next line averages.
 inline constexpr char kIntervalLossField[] = "interval_loss";
 inline constexpr char kIntervalStepsField[] = "interval_steps";
+inline constexpr char kIntervalRewardsField[] = "interval_rewards";
 
 /// dtype of the weights of the run that saved `state`.
 at::ScalarType saved_dtype(const checkpoint::TrainingState& state);

@@ -6,12 +6,15 @@
 
 #include <cmath>
 
+#include "mtrain/base/error.hpp"
+
 namespace mtrain::train {
 
 LateTotals::LateTotals(const parallel::StepTotals& totals) : host_(totals.values) {
   const at::Device device = host_.device();
   if (device.is_cpu()) return;
-  host_ = at::empty({2}, at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
+  host_ = at::empty(totals.values.sizes(),
+                    at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
   host_.copy_(totals.values, /*non_blocking=*/true);
   arrived_.emplace(device.type());
   arrived_->record(at::accelerator::getCurrentStream(device.index()));
@@ -28,6 +31,11 @@ double LateTotals::loss() {
 
 double LateTotals::gradient_norm() {
   return std::sqrt(values()[1]);
+}
+
+double LateTotals::further(int64_t i) {
+  MT_CHECK(2 + i < host_.numel());
+  return values()[2 + i];
 }
 
 }  // namespace mtrain::train

@@ -16,9 +16,11 @@ class LateTotals {
  public:
   explicit LateTotals(const parallel::StepTotals& totals);
 
-  /// Both wait until the step is complete.
+  /// All wait until the step is complete.
   double loss();
   double gradient_norm();
+  /// Figure i of those summed beside the loss.
+  double further(int64_t i);
 
  private:
   const double* values();

@@ -6,6 +6,7 @@
 #include "layout.hpp"
 #include "memory_plan.hpp"
 #include "mtrain/base/error.hpp"
+#include "pair_loss.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -95,17 +96,21 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
   const double optimizer_bytes = fp32 ? 8.0 : 12.0;
   const auto accumulation = static_cast<int>(deck.train.gradient_accumulation_steps);
   const auto shape = schedule_shape(deck, accumulation);
+  const bool pairs = deck.train.stage == config::Stage::kDpo;
+  // A reference model is weights only.
+  const int models = pairs && needs_reference(deck.dpo.pref_loss) ? 2 : 1;
   std::string text =
       cat("plan    ", config.family(), ", ",
           human_count(static_cast<double>(config.parameters())), " parameters, ",
           fp32 ? "float32" : "bfloat16", "; ", world_size,
           " ranks: ", layout_name(deck.parallel, world_size), "; global batch ",
           deck.train.per_device_train_batch_size * accumulation * grid.data_size(),
-          " samples\n");
+          pairs ? " pairs\n" : " samples\n");
   text += row("stage", "layers", "parameters", "weights", "gradients", "optimizer",
               "activations", "micro-batches kept");
   // Samples of cutoff_len tokens; on a GPU unless the deck says otherwise.
-  const int64_t tokens = deck.train.per_device_train_batch_size * deck.data.cutoff_len;
+  const int64_t tokens =
+      deck.train.per_device_train_batch_size * deck.data.cutoff_len * (pairs ? 2 : 1);
   const at::Device device =
       deck.parallel.device == config::Device::kCpu ? at::kCPU : at::kCUDA;
   const auto stages = holdings(deck, config, grid);
@@ -113,7 +118,7 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
     const double n = stages[s].parameters;
     const auto ops = parallel::training_schedule(shape, static_cast<int>(s));
     text += row(cat(s), join(stages[s].layer_ranges, ","), human_count(n),
-                human_bytes(n * (fp32 ? 4 : 2)), human_bytes(n * 4),
+                human_bytes(n * (fp32 ? 4 : 2) * models), human_bytes(n * 4),
                 human_bytes(stages[s].optimizer * optimizer_bytes),
                 human_bytes(total_bytes(
                     activation_plan(deck, config, static_cast<int>(s), tokens, device))),

@@ -34,6 +34,16 @@ void cut_log(const std::filesystem::path& path, int64_t last) {
   std::ofstream(path, std::ios::trunc) << kept;
 }
 
+/// Adds the rewards, their names behind `prefix`.
+void add_rewards(Json& line, const std::optional<Rewards>& rewards,
+                 const std::string& prefix) {
+  if (!rewards) return;
+  line[prefix + "rewards_chosen"] = nine_digits(rewards->chosen);
+  line[prefix + "rewards_rejected"] = nine_digits(rewards->rejected);
+  line[prefix + "rewards_accuracies"] = nine_digits(rewards->accuracy);
+  line[prefix + "rewards_margins"] = nine_digits(rewards->chosen - rewards->rejected);
+}
+
 std::string fixed(double value, const char* format) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);
@@ -79,6 +89,7 @@ void RunLog::step(const StepFigures& f) {
                {"peak_memory_bytes", f.peak_memory_bytes},
                {"elapsed_time", human_duration(elapsed)},
                {"remaining_time", human_duration(remaining)}};
+  add_rewards(line, f.rewards, "");
   if (f.router) {
     line["aux_loss"] = nine_digits(f.router->balance_loss);
     line["z_loss"] = nine_digits(f.router->z_loss);
@@ -106,16 +117,21 @@ void RunLog::progress(const StepFigures& f, double elapsed, double remaining) {
   std::fflush(stdout);
 }
 
-void RunLog::evaluation(int64_t step, int64_t total_steps, double loss, double seconds) {
+void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
+                        const std::optional<Rewards>& rewards, double seconds) {
   if (!writes_) return;
-  const Json line = {{"current_steps", step},
-                     {"total_steps", total_steps},
-                     {"eval_loss", nine_digits(loss)},
-                     {"eval_perplexity", nine_digits(std::exp(loss))},
-                     {"eval_runtime", std::round(seconds * 1000) / 1000}};
+  Json line = {{"current_steps", step},
+               {"total_steps", total_steps},
+               {"eval_loss", nine_digits(loss)}};
+  if (!rewards) line["eval_perplexity"] = nine_digits(std::exp(loss));
+  add_rewards(line, rewards, "eval_");
+  line["eval_runtime"] = std::round(seconds * 1000) / 1000;
   log_ << line.dump() << "\n" << std::flush;
+  const std::string second =
+      rewards ? cat("chosen preferred ", fixed(100 * rewards->accuracy, "%.1f"), " %")
+              : cat("perplexity ", fixed(std::exp(loss), "%.2f"));
   log::info(cat(terminal_ ? "\r\033[K" : "", "evaluation at step ", step, ": loss ",
-                fixed(loss, "%.4f"), ", perplexity ", fixed(std::exp(loss), "%.2f")));
+                fixed(loss, "%.4f"), ", ", second));
 }
 
 void RunLog::summary(const std::string& result, const StepFigures& last,

@@ -14,6 +14,12 @@
 
 namespace mtrain::train {
 
+/// Figures of preference training, means over pairs.
+struct Rewards {
+  double chosen, rejected;
+  double accuracy;  ///< share of pairs whose chosen answer has the larger reward
+};
+
 /// Figures of one logging step, as contract and docs/training.md name them.
 struct StepFigures {
   int64_t step, total_steps;
@@ -25,6 +31,7 @@ struct StepFigures {
   double tokens_per_second;            ///< of the logging interval, all ranks together
   double tflops_per_rank;              ///< training flops by ModelConfig::flops_per_token
   int64_t peak_memory_bytes;           ///< of rank 0, so far
+  std::optional<Rewards> rewards;      ///< of preference training
   std::optional<RouterReport> router;  ///< of models with experts
 };
 
@@ -43,7 +50,9 @@ class RunLog {
   RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step);
 
   void step(const StepFigures& figures);
-  void evaluation(int64_t step, int64_t total_steps, double loss, double seconds);
+  /// `rewards`: of preference training, whose loss has no perplexity.
+  void evaluation(int64_t step, int64_t total_steps, double loss,
+                  const std::optional<Rewards>& rewards, double seconds);
   /// Writes run_summary.json.
   void summary(const std::string& result, const StepFigures& last,
                const TimeByCause& times, const std::vector<int64_t>& peak_memory_per_rank,

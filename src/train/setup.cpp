@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <sstream>
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "pair_loss.hpp"
 #include "remedy.hpp"
 #include "resume.hpp"
 #include "trainer.hpp"
@@ -69,6 +71,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
   build_model();
   end_phase("model");
   load_or_initialise();
+  build_preference();
   end_phase("weights");
   print_banner();
   account("setup");
@@ -137,20 +140,37 @@ void Trainer::build_model() {
   });
 }
 
+void Trainer::load_initial_weights() {
+  if (deck_.model.model_name_or_path.empty()) {
+    models::initialise(model_->buffer(), static_cast<uint64_t>(deck_.model.init_seed),
+                       description_.config->initializer_range());
+    return;
+  }
+  const auto source = open_model(*description_.config, deck_.model.model_name_or_path);
+  load_weights(model_->buffer(), *source);
+}
+
+void Trainer::build_preference() {
+  if (deck_.train.stage != config::Stage::kDpo) return;
+  at::Tensor reference;
+  session_.agree([&] {
+    if (!needs_reference(deck_.dpo.pref_loss)) return;
+    auto& buffer = model_->buffer();
+    reference = at::zeros_like(buffer.weights());
+    const parallel::BoundWeights bound(buffer, reference);
+    if (deck_.dpo.ref_model.empty()) return load_initial_weights();
+    load_weights(buffer, *open_model(*description_.config, deck_.dpo.ref_model));
+  });
+  preference_.emplace(deck_, groups_, *model_, reference);
+}
+
 void Trainer::load_or_initialise() {
   session_.agree([&] {
     if (resume_from_) {
       return with_remedy(kCheckpointRemedy,
                          [&] { resume(checkpoint::CheckpointReader(*resume_from_)); });
     }
-    if (deck_.model.model_name_or_path.empty()) {
-      models::initialise(model_->buffer(), static_cast<uint64_t>(deck_.model.init_seed),
-                         description_.config->initializer_range());
-    } else {
-      const auto source =
-          open_model(*description_.config, deck_.model.model_name_or_path);
-      load_weights(model_->buffer(), *source);
-    }
+    load_initial_weights();
     optimizer_->reset_master();
   });
   // Nothing is left to find fault with: only now an earlier run may go.
@@ -180,6 +200,11 @@ void Trainer::resume(const checkpoint::CheckpointReader& reader) {
   if (steps == state.extra.end() || loss == state.extra.end()) return;
   interval_steps_ = std::stoll(steps->second);
   interval_loss_ = std::stod(loss->second);
+  const auto rewards = state.extra.find(kIntervalRewardsField);
+  if (rewards == state.extra.end()) return;
+  std::istringstream text(rewards->second);
+  text >> interval_rewards_.chosen >> interval_rewards_.rejected >>
+      interval_rewards_.accuracy;
 }
 
 void Trainer::print_banner() const {
@@ -194,7 +219,8 @@ void Trainer::print_banner() const {
                 " samples, ",
                 human_count(static_cast<double>(train_store_->num_tokens())), " tokens"));
   log::info(cat("steps   ", step_, " of ", total_steps_, " done; ",
-                loader_->sampler().global_batch_size(), " samples a step, ",
+                loader_->sampler().global_batch_size(),
+                preference_ ? " pairs a step, " : " samples a step, ",
                 loader_->sampler().steps_per_epoch(), " steps an epoch"));
   if (!device_.is_cpu()) {
     log::info(cat("device  ", device_.str(), "; attention: ",

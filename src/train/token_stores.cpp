@@ -94,6 +94,16 @@ void prepare_together(const data::PrepareOptions& options, const comm::Session& 
   });
 }
 
+/// Both answers of a pair must reach the model.
+void check_pairs(const data::TokenStoreReader& store) {
+  for (int64_t i = 0; i < store.num_samples(); ++i) {
+    if (store.sample_length(i) >= 2) continue;
+    throw UserError(cat(store.path(), ": the ", i % 2 == 0 ? "chosen" : "rejected",
+                        " sample of pair ", i / 2, " has fewer than two tokens"),
+                    "leave the pair out of the data, or raise cutoff_len");
+  }
+}
+
 data::MixStrategy mix_strategy(config::MixStrategy strategy) {
   switch (strategy) {
     case config::MixStrategy::kConcat:
@@ -205,6 +215,7 @@ void check_store(const std::string& path, config::Stage stage, int64_t vocab_siz
                         config::to_string(stage)),
                     "set stage to the store's, or prepare it again");
   }
+  if (stage == config::Stage::kDpo) check_pairs(store);
   const auto scan = store.scan();
   if (scan.max_token_id >= vocab_size) {
     throw UserError(cat(path, ": token id ", scan.max_token_id,

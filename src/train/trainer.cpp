@@ -11,6 +11,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/profile.hpp"
+#include "passes.hpp"
 #include "replica_check.hpp"
 
 namespace mtrain::train {
@@ -100,25 +101,38 @@ void Trainer::step() {
   const ProfileRange range(cat("step ", step_ + 1));
   StepBatch batch = loader_->step(cursor_);
   scale_weights(batch, deck_.train.loss_average, *groups_.data);
+  if (preference_) {
+    const auto pairs = static_cast<double>(loader_->sampler().global_batch_size());
+    preference_->begin(batch, 1 / pairs);
+  }
   sync_->begin_step();
   model_->start_step(batch.micro_batches, true, &*sync_, &*gather_);
   const auto shape = schedule_shape(deck_, static_cast<int>(batch.micro_batches.size()));
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
                          shape, *model_, *groups_.pipeline);
   sync_->finish();
-  const auto totals = optimizer_->totals(model_->loss_share());
+  const auto totals = optimizer_->totals(shares());
   const double rate = schedule_->rate(step_);
   optimizer_->update(rate, totals);
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
-  const double length =
-      batch.squared_lengths / static_cast<double>(std::max<int64_t>(1, batch.tokens));
-  const double flops =
-      static_cast<double>(batch.tokens) * description_.config->flops_per_token(length);
+  const double flops = static_cast<double>(batch.tokens) * flops_per_token(batch);
   const at::Tensor router = model_->router_figures();
   if (router.defined()) groups_.world->all_reduce(router, comm::Reduce::kSum);
   under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
                         flops, LateTotals(totals), router});
+}
+
+at::Tensor Trainer::shares() const {
+  return preference_ ? preference_->share() : model_->loss_share();
+}
+
+double Trainer::flops_per_token(const StepBatch& batch) const {
+  const double length =
+      batch.squared_lengths / static_cast<double>(std::max<int64_t>(1, batch.tokens));
+  // A forward pass is a third of forward and backward.
+  const double passes = preference_ && preference_->has_reference() ? 4.0 / 3 : 1;
+  return passes * description_.config->flops_per_token(length);
 }
 
 void Trainer::end_phase(const std::string& name) {
@@ -141,6 +155,10 @@ void Trainer::report_memory() const {
   auto items = activation_plan(deck_, *description_.config, groups_.pipeline->rank(),
                                largest_micro_batch(), device_);
   items.push_back({"weights", bytes(buffer.weights())});
+  if (preference_) {
+    items.push_back(
+        {"reference weights", static_cast<double>(preference_->reference_bytes())});
+  }
   items.push_back({"gradients", bytes(buffer.grads())});
   items.push_back({"optimizer", static_cast<double>(optimizer_->state_bytes())});
   log::info(cat("memory  of rank 0 by owner, planned; measured peak ",
@@ -159,6 +177,14 @@ void Trainer::settle() {
   if (accept_step(record.step, loss, norm)) {
     interval_loss_ += loss;
     ++interval_steps_;
+    if (preference_) {
+      const auto figure = [&](Preference::Figure f) {
+        return record.totals.further(f - Preference::kRewardChosen);
+      };
+      interval_rewards_.chosen += figure(Preference::kRewardChosen);
+      interval_rewards_.rejected += figure(Preference::kRewardRejected);
+      interval_rewards_.accuracy += figure(Preference::kAccuracy);
+    }
     if (record.router.defined()) interval_router_.add(record.router);
   }
   if (record.step == first_step_ + 1) report_start();
@@ -190,7 +216,12 @@ bool Trainer::accept_step(int64_t step, double loss, double norm) {
 void Trainer::log_step(const StepRecord& record) {
   const double seconds = interval_clock_.restart();
   last_.epoch = record.epoch;
-  last_.loss = interval_loss_ / static_cast<double>(interval_steps_);
+  const auto steps = static_cast<double>(interval_steps_);
+  last_.loss = interval_loss_ / steps;
+  if (preference_) {
+    last_.rewards = {interval_rewards_.chosen / steps, interval_rewards_.rejected / steps,
+                     interval_rewards_.accuracy / steps};
+  }
   last_.tokens = tokens_;
   last_.tokens_per_second = static_cast<double>(interval_tokens_) / seconds;
   last_.tflops_per_rank = interval_flops_ / seconds / session_.world_size() / 1e12;
@@ -199,30 +230,39 @@ void Trainer::log_step(const StepRecord& record) {
   log_->step(last_);
   interval_loss_ = interval_flops_ = 0;
   interval_tokens_ = interval_steps_ = 0;
+  interval_rewards_ = {};
+}
+
+at::Tensor Trainer::evaluation_means() {
+  at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
+  int64_t count = 0;
+  for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
+    const StepBatch batch = eval_loader_->evaluation_step(i);
+    if (preference_) preference_->begin(batch, 1);
+    run_forward(deck_, groups_, *model_, batch, &*gather_);
+    sum = sum + shares();
+    for (const auto& m : batch.micro_batches)
+      count += preference_ ? pairs_of(m) : trained_positions(m);
+  }
+  at::Tensor total = at::full({1}, count, at::kLong);
+  groups_.data->all_reduce(total, comm::Reduce::kSum);
+  groups_.world->all_reduce(sum, comm::Reduce::kSum);
+  return sum.cpu() / static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
 }
 
 double Trainer::evaluate() {
   if (!eval_loader_) return std::nan("");
   settle_to(0);
   const Stopwatch clock;
-  at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
-  int64_t count = 0;
-  for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
-    const StepBatch batch = eval_loader_->evaluation_step(i);
-    model_->start_step(batch.micro_batches, false, nullptr, &*gather_);
-    const auto shape =
-        schedule_shape(deck_, static_cast<int>(batch.micro_batches.size()));
-    parallel::run_schedule(parallel::forward_schedule(shape, groups_.pipeline->rank()),
-                           shape, *model_, *groups_.pipeline);
-    sum += model_->loss_share();
-    for (const auto& m : batch.micro_batches) count += trained_positions(m);
+  const at::Tensor means = evaluation_means();
+  const auto figure = [&](int i) { return means[i].item<double>(); };
+  const double loss = figure(0);
+  std::optional<Rewards> rewards;
+  if (preference_) {
+    rewards = {figure(Preference::kRewardChosen), figure(Preference::kRewardRejected),
+               figure(Preference::kAccuracy)};
   }
-  at::Tensor total = at::full({1}, count, at::kLong);
-  groups_.data->all_reduce(total, comm::Reduce::kSum);
-  groups_.world->all_reduce(sum, comm::Reduce::kSum);
-  const double loss = sum.item<double>() /
-                      static_cast<double>(std::max<int64_t>(1, total.item<int64_t>()));
-  log_->evaluation(step_, total_steps_, loss, clock.seconds());
+  log_->evaluation(step_, total_steps_, loss, rewards, clock.seconds());
   account("evaluation");
   interval_clock_.restart();
   return loss;
@@ -244,6 +284,11 @@ checkpoint::TrainingState Trainer::state() const {
   state.layout = layout_name(deck_.parallel, session_.world_size());
   state.extra[kIntervalStepsField] = cat(interval_steps_);
   state.extra[kIntervalLossField] = exact_text(interval_loss_);
+  if (preference_) {
+    const Rewards& r = interval_rewards_;
+    state.extra[kIntervalRewardsField] = cat(
+        exact_text(r.chosen), " ", exact_text(r.rejected), " ", exact_text(r.accuracy));
+  }
   state.extra[kDtypeField] = dtype_name(dtype());
   state.extra[kTokenizerDirField] =
       std::filesystem::absolute(tokenizer_dir(deck_.model)).string();

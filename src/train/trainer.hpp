@@ -15,6 +15,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
+#include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
 #include "stop_request.hpp"
@@ -44,6 +45,10 @@ class Trainer {
   void read_inputs();
   void build_model();
   void load_or_initialise();
+  /// The weights of a run that resumes from nothing.
+  void load_initial_weights();
+  /// For preference training: the frozen weights it compares with.
+  void build_preference();
   void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
   /// Once, when the first step is settled: where the time until then went.
@@ -71,6 +76,13 @@ class Trainer {
   void settle_to(size_t late);
   void log_step(const StepRecord& record);
   double evaluate();
+  /// Means over the whole evaluation set: of the loss, then of further figures; fp64 on
+  /// the host. Collective.
+  at::Tensor evaluation_means();
+  /// This rank's share of the loss of the passes just run, then of further figures.
+  at::Tensor shares() const;
+  /// Training flops of a token at the batch's mean length.
+  double flops_per_token(const StepBatch& batch) const;
   void save(bool last);
   void export_model(const std::filesystem::path& checkpoint,
                     const std::filesystem::path& hf_dir);
@@ -103,6 +115,7 @@ class Trainer {
   std::optional<data::TokenStoreReader> train_store_, eval_store_;
   std::optional<BatchLoader> loader_, eval_loader_;
   std::unique_ptr<models::Model> model_;
+  std::optional<Preference> preference_;
   std::optional<parallel::GradientSync> sync_;
   std::optional<parallel::ParameterGather> gather_;
   std::optional<parallel::Optimizer> optimizer_;
@@ -115,6 +128,7 @@ class Trainer {
   int64_t tokens_ = 0;           ///< that entered the model since step 1, settled steps
   int64_t interval_steps_ = 0;   ///< since the last log line
   double interval_loss_ = 0;     ///< sum over them
+  Rewards interval_rewards_{};   ///< likewise
   int64_t interval_tokens_ = 0;  ///< since then, by this process
   double interval_flops_ = 0;
   RouterLog interval_router_;

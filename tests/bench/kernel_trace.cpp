@@ -142,6 +142,9 @@ void print_summary() {
 
 /// The driver calls this before the program's first CUDA call.
 extern "C" int InitializeInjection() {
+  static bool begun = false;  // the driver may call more than once
+  if (begun) return 1;
+  begun = true;
   cuptiActivityRegisterCallbacks(give_buffer, take_buffer);
   cuptiActivityEnable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);
   cuptiActivityEnable(CUPTI_ACTIVITY_KIND_MEMCPY);

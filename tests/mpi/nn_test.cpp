@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(loss_head) {
         const bool split = region.sequence_parallel();
         Parameter p = parameter(part.held);
         const LossHead head(p, region, part.slice);
-        const auto result = head.forward(ranks.outside(x, split), batch, true);
+        const auto result = head.forward(ranks.outside(x, split), batch, true, {});
         check_close(result.token_loss_T, expected.token_loss, "token losses");
         check_close(result.dx_TH, ranks.outside(expected.dx, split), "input gradient");
         part.check_gradient(p, expected.dw);
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(loss_head_without_training_leaves_the_gradients_alone) {
         Parameter p = parameter(part.held);
         const LossHead head(p, region, part.slice);
         const auto result =
-            head.forward(ranks.outside(x, region.sequence_parallel()), batch, false);
+            head.forward(ranks.outside(x, region.sequence_parallel()), batch, false, {});
         check_close(result.token_loss_T, expected.token_loss, "token losses");
         BOOST_TEST(!result.dx_TH.defined());
         BOOST_TEST(at::equal(p.grad, at::ones_like(p.grad)));
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(loss_head_with_large_logits) {
         Parameter p = parameter(part.held);
         const LossHead head(p, region, part.slice);
         const auto result =
-            head.forward(ranks.outside(x, region.sequence_parallel()), batch, true);
+            head.forward(ranks.outside(x, region.sequence_parallel()), batch, true, {});
         check_close(result.token_loss_T, expected.token_loss, "token losses");
       });
 }
@@ -308,14 +308,14 @@ BOOST_AUTO_TEST_CASE(loss_head_in_chunks) {
   const at::Tensor w = random({kLarge, 2}, 11), x = random({kMore, 2}, 12);
   const MicroBatch batch = targets(kMore, kLarge);
   Parameter p = parameter(w), q = parameter(w);
-  const auto whole = LossHead(p, region, {0, kLarge}).forward(x, batch, true);
+  const auto whole = LossHead(p, region, {0, kLarge}).forward(x, batch, true, {});
   std::vector<at::Tensor> losses, dx;
   for (int64_t begin = 0; begin < kMore; begin += kFew) {
     MicroBatch few;
     few.targets_T = batch.targets_T.narrow(0, begin, kFew);
     few.weights_T = batch.weights_T.narrow(0, begin, kFew);
     const auto part =
-        LossHead(q, region, {0, kLarge}).forward(x.narrow(0, begin, kFew), few, true);
+        LossHead(q, region, {0, kLarge}).forward(x.narrow(0, begin, kFew), few, true, {});
     losses.push_back(part.token_loss_T);
     dx.push_back(part.dx_TH);
   }

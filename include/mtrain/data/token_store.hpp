@@ -59,7 +59,8 @@ class TokenStoreReader {
   /// Targets of sample i that are trained on (reads its labels only).
   int64_t trained_positions(int64_t i) const;
 
-  /// Rows of packed samples: num_rows() is num_samples() where nothing was packed.
+  /// Rows of packed samples; where nothing was packed a row is a sample, or the pair of a
+  /// dpo store.
   bool packed() const;
   int64_t num_rows() const;
   /// Samples [first, last) that share row r.

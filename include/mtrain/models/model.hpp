@@ -77,6 +77,12 @@ class Model : public parallel::PipelineModel {
   /// This rank's share of the step's loss: sum of weight * token loss over its
   /// micro-batches, fp64 [1] on the device; zero where another rank counts them.
   virtual at::Tensor loss_share() const = 0;
+  /// Loss weights of a micro-batch that follow from all of its token losses
+  /// (nn::LossHead::WeightsOf); asked for on the last virtual stage during forward.
+  using TokenWeights =
+      std::function<at::Tensor(int micro_batch, const at::Tensor& token_loss_T)>;
+  /// Weights of the coming steps; with an empty function the micro-batches' own.
+  virtual void weigh_by(TokenWeights weights) = 0;
   /// This rank's share of nn::RouterFigures of the step, fp64 [layers of the model,
   /// kTokens + experts]; undefined for models without experts.
   virtual at::Tensor router_figures() const = 0;

@@ -1,6 +1,8 @@
 // The two ends of a language model: vocabulary-parallel embedding and loss head.
 #pragma once
 
+#include <functional>
+
 #include "mtrain/kernels/cross_entropy.hpp"
 #include "mtrain/nn/micro_batch.hpp"
 #include "mtrain/nn/tensor_region.hpp"
@@ -24,8 +26,9 @@ class Embedding {
 };
 
 /// Language-model head fused with the cross-entropy: logits exist for a few tokens at a
-/// time, and their gradient replaces them in place. The loss weights are known before the
-/// forward, so one pass gives the loss and all gradients.
+/// time, and their gradient replaces them in place. Where the loss weights are known
+/// before the forward, one pass gives the loss and all gradients; else the logits are
+/// computed twice.
 class LossHead {
  public:
   LossHead(parallel::Parameter& weight, const TensorRegion& region,
@@ -39,11 +42,19 @@ class LossHead {
     at::Tensor token_loss_T;  ///< fp32 negative log-likelihood, 0 at ignored positions
     at::Tensor dx_TH;  ///< gradient of sum(weight * loss), undefined when not training
   };
+  /// Weights that follow from all token losses of the micro-batch: fp32 [T], on the
+  /// device, 0 at ignored positions. Equal on all tensor-parallel ranks.
+  using WeightsOf = std::function<at::Tensor(const at::Tensor& token_loss_T)>;
   /// x_TH: final hidden states (split over tokens with sequence parallelism). When
-  /// `training`, adds the head's weight gradient.
-  Result forward(const at::Tensor& x_TH, const MicroBatch& batch, bool training) const;
+  /// `training`, adds the head's weight gradient. The weights are the batch's, or those
+  /// of `weights_of` where it is given.
+  Result forward(const at::Tensor& x_TH, const MicroBatch& batch, bool training,
+                 const WeightsOf& weights_of) const;
 
  private:
+  /// Runs all tokens through the head. Adds gradients where `result.dx_TH` is defined.
+  void sweep(const at::Tensor& x_TH, const at::Tensor& targets_T,
+             const at::Tensor& weights_T, Result& result) const;
   /// Token losses of a chunk; its logits become the gradient of the weighted loss.
   at::Tensor loss_and_gradient(at::Tensor& logits, const at::Tensor& targets,
                                const at::Tensor& weights) const;

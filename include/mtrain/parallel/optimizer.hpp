@@ -20,7 +20,8 @@ struct AdamWOptions {
 /// What the ranks agree on after a step's backward, on the device: nobody waits for it to
 /// start the update.
 struct StepTotals {
-  at::Tensor values;  ///< fp64 [2]: loss, sum of squares of the whole gradient
+  /// fp64: loss, sum of squares of the whole gradient, and what else was summed.
+  at::Tensor values;
   /// Host copies; these wait for the device.
   double loss() const;
   double gradient_norm() const;
@@ -40,10 +41,10 @@ class Optimizer {
   Optimizer(ParamBuffer& buffer, const comm::ProcessGroups& groups,
             const DataParallelOptions& sharding, const AdamWOptions& options);
 
-  /// Sums over all ranks their shares of the loss (fp64 [1]) and of the squares of the
-  /// total gradient, every distinct parameter of the model once. Collective over the
-  /// world; call after GradientSync::finish.
-  StepTotals totals(const at::Tensor& loss_share) const;
+  /// Sums over all ranks their shares of the loss and of further figures (fp64, the loss
+  /// first) and of the squares of the total gradient, every distinct parameter of the
+  /// model once. Collective over the world; call after GradientSync::finish.
+  StepTotals totals(const at::Tensor& shares) const;
 
   /// One update with `learning_rate`, clipped by the norm (kernels::adamw_scalars); none
   /// where loss or norm are not finite. Writes the rank's shard of the weights;

@@ -45,6 +45,8 @@ class ParamBuffer {
   /// In forward order.
   const std::vector<std::unique_ptr<Parameter>>& params() const { return params_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }
+  /// Makes every parameter's weight a view into `flat`, which is laid out as weights().
+  void bind_weights(const at::Tensor& flat);
   /// Flat ranges of one bucket.
   at::Tensor weights(const Bucket& bucket) const;
   at::Tensor grads(const Bucket& bucket) const;
@@ -61,6 +63,20 @@ class ParamBuffer {
   std::vector<std::unique_ptr<Parameter>> params_;
   std::vector<Bucket> buckets_;
   at::Tensor weights_, grads_;
+};
+
+/// While it lives, the parameters compute with other weights than those of the buffer.
+class BoundWeights {
+ public:
+  BoundWeights(ParamBuffer& buffer, const at::Tensor& flat) : buffer_(buffer) {
+    buffer_.bind_weights(flat);
+  }
+  ~BoundWeights() { buffer_.bind_weights(buffer_.weights()); }
+  BoundWeights(const BoundWeights&) = delete;
+  BoundWeights& operator=(const BoundWeights&) = delete;
+
+ private:
+  ParamBuffer& buffer_;
 };
 
 /// The flat range [begin, end) of a bucket that rank `shard` of `shards` owns.

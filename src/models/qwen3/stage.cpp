@@ -7,20 +7,10 @@
 #include <algorithm>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/nn/upload.hpp"
 
 namespace mtrain::models::qwen3 {
 namespace {
-
-/// A copy of the values on the device. From pinned memory, so that the host does not wait
-/// for the transfer.
-template <class T>
-at::Tensor upload_values(const std::vector<T>& values, at::Device device) {
-  const auto size = static_cast<int64_t>(values.size());
-  const auto type = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
-  const at::Tensor host = at::empty({size}, type.pinned_memory(!device.is_cpu()));
-  std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
-  return host.to(device, /*non_blocking=*/true);
-}
 
 /// Position of each token within its document.
 std::vector<int64_t> positions_of(const std::vector<int64_t>& offsets) {
@@ -52,15 +42,15 @@ nn::MicroBatch Stage::upload(const PackedTokens& tokens) const {
       std::ranges::any_of(tokens.targets, [](int64_t t) { return t >= 0; });
   batch.routed_tokens = trains ? static_cast<int64_t>(tokens.ids.size()) : 0;
   const at::Device device = tensor_options_.device();
-  batch.ids_T = upload_values(all.ids, device);
-  batch.targets_T = upload_values(all.targets, device);
-  batch.weights_T = upload_values(all.weights, device);
+  batch.ids_T = nn::upload(all.ids, device);
+  batch.targets_T = nn::upload(all.targets, device);
+  batch.weights_T = nn::upload(all.weights, device);
   batch.documents.offsets = all.offsets;
   if (!device.is_cpu()) {
     const std::vector<int32_t> offsets(all.offsets.begin(), all.offsets.end());
-    batch.documents.offsets_on_device = upload_values(offsets, device);
+    batch.documents.offsets_on_device = nn::upload(offsets, device);
   }
-  const at::Tensor positions = upload_values(positions_of(all.offsets), device);
+  const at::Tensor positions = nn::upload(positions_of(all.offsets), device);
   batch.rope = kernels::rope_table(positions, sizes_.head_dim, sizes_.rope_theta);
   return batch;
 }
@@ -174,7 +164,12 @@ void Stage::run_head(const nn::Stream& stream, int micro_batch, Pass& pass) {
   require({norm_weight_, head_weight_});
   const at::Tensor x = final_norm_->forward(stream, pass.final_norm);
   show("norm", {x, {}});
-  auto result = head_->forward(x, step_.batches[m], step_.training);
+  nn::LossHead::WeightsOf weights_of;
+  if (token_weights_)
+    weights_of = [&](const at::Tensor& loss) {
+      return token_weights_(micro_batch, loss);
+    };
+  auto result = head_->forward(x, step_.batches[m], step_.training, weights_of);
   step_.token_loss[m] = result.token_loss_T;
   pass.head_grad = result.dx_TH;
   pass.final_norm.y.reset();

@@ -20,6 +20,7 @@ class Stage : public Model {
   bool has_loss() const override { return head_.has_value(); }
   const at::Tensor& token_loss(int micro_batch) const override;
   at::Tensor loss_share() const override;
+  void weigh_by(TokenWeights weights) override { token_weights_ = std::move(weights); }
   at::Tensor router_figures() const override;
   void observe(Observer observer) override { observer_ = std::move(observer); }
 
@@ -101,6 +102,7 @@ class Stage : public Model {
   std::optional<nn::Embedding> embedding_;
   std::optional<nn::Norm> final_norm_;
   std::optional<nn::LossHead> head_;
+  TokenWeights token_weights_;
   Observer observer_;
   Step step_;
 };

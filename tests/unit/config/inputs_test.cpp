@@ -40,6 +40,12 @@ BOOST_AUTO_TEST_CASE(the_dense_deck_is_valid) {
   BOOST_TEST(parsed.deck.parallel.sequence_parallel);
 }
 
+BOOST_AUTO_TEST_CASE(the_preference_deck_is_valid) {
+  const ParsedDeck parsed = parse_deck(shipped("qwen3_dpo.ini"), {}, Purpose::kTrain);
+  validate_layout(parsed.deck, 8);
+  BOOST_TEST((parsed.deck.train.stage == Stage::kDpo));
+}
+
 BOOST_AUTO_TEST_CASE(the_moe_deck_is_valid) {
   const ParsedDeck parsed =
       parse_deck(shipped("qwen3_moe_full.ini"), {}, Purpose::kTrain);

@@ -155,6 +155,20 @@ BOOST_AUTO_TEST_CASE(keys_without_effect_say_so) {
   BOOST_TEST(parse("").warnings.empty());
 }
 
+BOOST_AUTO_TEST_CASE(preference_keys_belong_to_their_losses) {
+  const std::string dpo = "stage = dpo\n";
+  BOOST_TEST(parse(dpo + "pref_ftx = 0.1\ndpo_label_smoothing = 0.1\nref_model = m\n")
+                 .warnings.empty());
+  BOOST_TEST(warns(parse("pref_ftx = 0.1\n"), {"run.ini:1", "stage = dpo"}));
+  BOOST_TEST(warns(parse(dpo + "simpo_gamma = 1\n"), {"run.ini:2", "simpo has"}));
+  BOOST_TEST(warns(parse(dpo + "pref_loss = ipo\ndpo_label_smoothing = 0.1\n"),
+                   {"run.ini:3", "sigmoid has"}));
+  BOOST_TEST(warns(parse(dpo + "pref_loss = orpo\nref_model = m\n"),
+                   {"run.ini:3", "compares with no other model"}));
+  BOOST_TEST(
+      warns(parse(dpo + "loss_average = sample_mean\n"), {"run.ini:2", "over pairs"}));
+}
+
 BOOST_AUTO_TEST_CASE(resuming_follows_overwriting) {
   BOOST_TEST(parse("").deck.model.resume_from_checkpoint == "auto");
   const std::string overwrite = "overwrite_output_dir = true\n";

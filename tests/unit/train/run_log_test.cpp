@@ -50,7 +50,7 @@ class Folder {
 };
 
 StepFigures figures(int64_t step) {
-  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20};
+  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20, {}, {}};
 }
 
 void write_steps(const Folder& folder, int64_t from, int64_t to) {
@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(other_ranks_write_nothing) {
   const Folder folder;
   RunLog log(folder.path(), false, 0);
   log.step(figures(1));
-  log.evaluation(1, 10, 2.0, 0.5);
+  log.evaluation(1, 10, 2.0, {}, 0.5);
   log.summary("done", figures(1), {}, {1}, 2.0);
   BOOST_TEST(std::filesystem::is_empty(folder.path()));
 }
@@ -110,10 +110,28 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_no_number_is_null) {
     StepFigures broken = figures(1);
     broken.loss = std::nan("");
     log.step(broken);
-    log.evaluation(1, 10, std::log(8.0), 0.5);
+    log.evaluation(1, 10, std::log(8.0), {}, 0.5);
   }
   BOOST_TEST(folder.lines()[0]["loss"].is_null());
   BOOST_TEST(std::abs(folder.lines()[1]["eval_perplexity"].get<double>() - 8.0) < 1e-7);
+}
+
+BOOST_AUTO_TEST_CASE(preference_training_tells_its_rewards) {
+  const Folder folder;
+  {
+    RunLog log(folder.path(), true, 0);
+    StepFigures step = figures(1);
+    step.rewards = {0.5, -0.25, 0.75};
+    log.step(step);
+    log.evaluation(1, 10, 0.5, step.rewards, 0.5);
+  }
+  const auto lines = folder.lines();
+  BOOST_TEST(lines[0]["rewards_chosen"] == 0.5);
+  BOOST_TEST(lines[0]["rewards_rejected"] == -0.25);
+  BOOST_TEST(lines[0]["rewards_margins"] == 0.75);
+  BOOST_TEST(lines[0]["rewards_accuracies"] == 0.75);
+  BOOST_TEST(lines[1]["eval_rewards_margins"] == 0.75);
+  BOOST_TEST(!lines[1].contains("eval_perplexity"));
 }
 
 BOOST_AUTO_TEST_CASE(the_summary_tells_where_time_went) {

@@ -1,0 +1,164 @@
+// Preference training with the real program: the same curve of losses, norms and rewards
+// in every kind of layout, through a stop in the middle, and its evaluation.
+#define BOOST_TEST_MODULE preference
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+
+#include "mtrain/base/text.hpp"
+#include "mtrain/data/token_store.hpp"
+#include "tiny_run.hpp"
+
+using namespace mtrain;
+using test::Words;
+using test::operator+;
+namespace fs = std::filesystem;
+
+namespace {
+
+// Relative, in fp32: layouts add the same numbers in another order.
+constexpr double kTolerance = 2e-5;
+
+/// Writes `pairs` pairs of 5 tokens of prompt and answers of different lengths.
+void write_pairs(const fs::path& path, int pairs) {
+  data::TokenStoreWriter writer(path.string(), {data::Stage::kDpo, ""});
+  const auto ids = test::random_samples(2 * pairs, 512);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    data::Sample sample = ids[i];
+    for (size_t t = 0; t < 5; ++t) {
+      sample.input_ids[t] = ids[i - i % 2].input_ids[t];
+      sample.labels[t] = data::kIgnoreLabel;
+    }
+    writer.append(sample);
+  }
+  writer.finish();
+}
+
+/// A run of 4 steps of 4 pairs, evaluated on 7.
+class PairRun : public test::TinyRun {
+ public:
+  explicit PairRun(const std::string& name) : TinyRun(name) {
+    fs::remove(at("tokens.h5"));
+    write_pairs(at("tokens.h5"), 12);
+    write_pairs(at("tokens.eval.h5"), 7);
+  }
+
+  /// The log of a run on `ranks` ranks with `keys`, into a folder of its own.
+  std::vector<nlohmann::json> log(int ranks, const std::string& keys) const {
+    const std::string out = at(cat("out", count_++)).string();
+    succeed(ranks,
+            Words{"output_dir=" + out, "stage=dpo", "max_steps=4"} + test::words(keys));
+    return test::read_jsonl(fs::path(out) / "trainer_log.jsonl");
+  }
+
+ private:
+  mutable int count_ = 0;
+};
+
+/// Every figure that `expected` has under one of the names.
+void check_equal(const std::vector<nlohmann::json>& found,
+                 const std::vector<nlohmann::json>& expected, const std::string& where) {
+  BOOST_REQUIRE(found.size() == expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const auto& [key, value] : expected[i].items()) {
+      const bool figure = key == "grad_norm" || key.ends_with("loss") ||
+                          key.find("rewards_") != key.npos || key == "num_tokens";
+      if (!figure) continue;
+      const double a = value, b = found[i].at(key);
+      BOOST_CHECK_MESSAGE(
+          std::abs(a - b) <= kTolerance * std::max(1.0, std::abs(a)),
+          where << ", line " << i << ": " << key << " is " << b << ", not " << a);
+    }
+  }
+}
+
+struct Layout {
+  int ranks;
+  const char* keys;
+};
+
+constexpr Layout kLayouts[] = {
+    {1,
+     "per_device_train_batch_size=2 gradient_accumulation_steps=2 "
+     "recompute_granularity=full"},
+    {2, "tensor_model_parallel_size=2 sequence_parallel=true"},
+    {2,
+     "pipeline_model_parallel_size=2 per_device_train_batch_size=1 "
+     "gradient_accumulation_steps=4"},
+    {2,
+     "per_device_train_batch_size=1 gradient_accumulation_steps=2 "
+     "use_distributed_optimizer=true overlap_grad_reduce=true "
+     "overlap_param_gather=true"},
+    {4,
+     "tensor_model_parallel_size=2 pipeline_model_parallel_size=2 "
+     "virtual_pipeline_model_parallel_size=2 per_device_train_batch_size=2 "
+     "gradient_accumulation_steps=2"}};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(every_layout_has_the_same_curve) {
+  const PairRun run("preference-layouts");
+  const std::string keys = "do_eval=true eval_steps=2 pref_ftx=0.1 ";
+  const auto expected = run.log(1, keys);
+  // Evaluations before the first step, after two and at the end.
+  BOOST_REQUIRE(expected.size() == 7u);
+  const double half = std::log(2.0);
+  // The policy is the reference still: no rewards, and the loss is that of a coin.
+  BOOST_TEST(std::abs(expected[1]["rewards_margins"].get<double>()) < 1e-6);
+  BOOST_TEST(expected[1]["loss"].get<double>() > half);
+  BOOST_TEST(expected[5]["rewards_margins"].get<double>() > 0.01);
+  BOOST_TEST(expected.back().contains("eval_rewards_accuracies"));
+  BOOST_TEST(!expected.back().contains("eval_perplexity"));
+  for (const Layout& layout : kLayouts)
+    check_equal(run.log(layout.ranks, keys + layout.keys), expected, layout.keys);
+}
+
+BOOST_AUTO_TEST_CASE(losses_without_a_reference) {
+  const PairRun run("preference-free");
+  for (const std::string loss : {"pref_loss=orpo ", "pref_loss=simpo "}) {
+    const auto expected = run.log(1, loss);
+    BOOST_TEST(expected[0]["rewards_chosen"].get<double>() < 0);
+    check_equal(run.log(2, loss + "pipeline_model_parallel_size=2"), expected, loss);
+  }
+}
+
+// The reference of the second half is still the model before the first.
+BOOST_AUTO_TEST_CASE(a_resumed_run_goes_on) {
+  const PairRun run("preference-resume");
+  const auto expected = run.log(1, "save_steps=2 logging_steps=3");
+  const std::string saved =
+      "resume_from_checkpoint=" + (run.at("out0") / "checkpoint-2").string();
+  check_equal(run.log(1, "logging_steps=3 " + saved), expected, "resumed");
+}
+
+BOOST_AUTO_TEST_CASE(another_reference_model) {
+  const PairRun run("preference-model");
+  const std::string other =
+      "ref_model=" + test::golden_model("tiny-qwen3-policy").string();
+  const auto log = run.log(1, other);
+  BOOST_TEST(std::abs(log[0]["rewards_chosen"].get<double>()) > 0.01);
+  const auto misfit =
+      run.run(1, {"stage=dpo",
+                  "ref_model=" + test::golden_model("tiny-qwen3-untied-bf16").string()});
+  BOOST_TEST(misfit.exit_code == 2);
+  BOOST_TEST(misfit.errors.find("tiny-qwen3-untied-bf16") != misfit.errors.npos);
+}
+
+BOOST_AUTO_TEST_CASE(stores_that_are_no_pairs) {
+  const PairRun run("preference-store");
+  data::TokenStoreWriter short_answer(run.at("short.h5").string(),
+                                      {data::Stage::kDpo, ""});
+  short_answer.append({{1, 2, 3}, {1, 2, 3}});
+  short_answer.append({{1}, {1}});
+  short_answer.finish();
+  data::TokenStoreWriter odd(run.at("odd.h5").string(), {data::Stage::kDpo, ""});
+  odd.append({{1, 2, 3}, {1, 2, 3}});
+  odd.finish();
+  for (const auto& [name, text] : std::vector<std::pair<std::string, std::string>>{
+           {"short.h5", "the rejected sample of pair 0 has fewer than two tokens"},
+           {"odd.h5", "1 samples do not make pairs"}}) {
+    const auto outcome =
+        run.run(1, {"stage=dpo", "tokenized_path=" + run.at(name).string()});
+    BOOST_TEST(outcome.exit_code == 2);
+    BOOST_TEST(outcome.errors.find(text) != outcome.errors.npos, outcome.errors);
+  }
+}
