@@ -25,7 +25,6 @@ const std::vector<NotBuilt>& not_built() {
       {"context_parallel_size", "> 1", "context parallelism"},
       {"template", "qwen3_vl qwen3_vl_nothink", "training with images"},
       {"recompute_modules", "moe moe_act", "training of mixture-of-experts models"},
-      {"compat", "mca", "the reference's batch order and averaging"},
       {"report_to", "tensorboard", "TensorBoard output"},
       {"log_per_rank", "true", "log files for each rank"},
       {"plot_loss", "true", "the loss curve (training_loss.svg)", kWarning},

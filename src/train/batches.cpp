@@ -21,6 +21,29 @@ void append_sample(const data::Sample& sample, models::PackedTokens& out) {
   out.offsets.push_back(static_cast<int64_t>(out.ids.size()));
 }
 
+models::PackedTokens pad_documents(const models::PackedTokens& tokens,
+                                   const Padding& padding) {
+  int64_t longest = std::max<int64_t>(padding.least, 1);
+  for (size_t d = 1; d < tokens.offsets.size(); ++d)
+    longest = std::max(longest, tokens.offsets[d] - tokens.offsets[d - 1]);
+  const int64_t length =
+      (longest + padding.multiple - 1) / padding.multiple * padding.multiple;
+  models::PackedTokens out;
+  out.offsets = {0};
+  const auto append = [&](auto& to, const auto& from, size_t d, auto fill) {
+    to.insert(to.end(), from.begin() + tokens.offsets[d - 1],
+              from.begin() + tokens.offsets[d]);
+    to.resize(static_cast<size_t>(out.offsets.back() + length), fill);
+  };
+  for (size_t d = 1; d < tokens.offsets.size(); ++d) {
+    append(out.ids, tokens.ids, d, padding.id);
+    append(out.targets, tokens.targets, d, int64_t{data::kIgnoreLabel});
+    append(out.weights, tokens.weights, d, 0.0f);
+    out.offsets.push_back(out.offsets.back() + length);
+  }
+  return out;
+}
+
 int64_t trained_positions(const models::PackedTokens& micro_batch) {
   return std::count(micro_batch.weights.begin(), micro_batch.weights.end(), 1.0f);
 }
@@ -68,7 +91,7 @@ models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) const {
     // The pipeline needs something to pass on even where no sample has two tokens.
     packed = {{0}, {-100}, {0.0f}, {0, 1}};
   }
-  return packed;
+  return padding_ && !store_.packed() ? pad_documents(packed, *padding_) : packed;
 }
 
 StepBatch BatchLoader::step(int64_t cursor) {

@@ -3,6 +3,7 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "mtrain/comm/communicator.hpp"
@@ -27,6 +28,18 @@ struct StepBatch {
 /// labels 1..L-1.
 void append_sample(const data::Sample& sample, models::PackedTokens& out);
 
+/// How documents of a micro-batch are made equally long, where they are.
+struct Padding {
+  int64_t least = 0;     ///< positions
+  int64_t multiple = 1;  ///< of positions
+  int64_t id = 0;        ///< token that fills
+};
+
+/// Appends positions without a target to every document: all become as long as the
+/// longest, at least `least`, rounded up to a multiple.
+models::PackedTokens pad_documents(const models::PackedTokens& tokens,
+                                   const Padding& padding);
+
 /// Trained positions of a micro-batch.
 int64_t trained_positions(const models::PackedTokens& micro_batch);
 
@@ -43,6 +56,8 @@ class BatchLoader {
               int dp_rank);
 
   const data::Sampler& sampler() const { return sampler_; }
+  /// Pads the micro-batches to come; rows of packed samples stay as they are.
+  void pad(const Padding& padding) { padding_ = padding; }
   ~BatchLoader();
   /// The batch of the step that starts at `cursor`. That of the step after it is read
   /// and packed meanwhile, on a thread of its own where HDF5 allows it.
@@ -59,6 +74,7 @@ class BatchLoader {
   data::SamplerOptions options_;
   data::Sampler sampler_;
   int dp_rank_;
+  std::optional<Padding> padding_;
   int64_t next_cursor_ = -1;  ///< what `next_` is drawn for
   std::future<StepBatch> next_;
 };

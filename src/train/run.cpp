@@ -14,6 +14,7 @@ namespace {
 void check_files(const config::Deck& deck, const models::ModelConfig& config) {
   const std::string& model = deck.model.model_name_or_path;
   if (!model.empty()) open_model(config, model);
+  if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
   const std::string& store = deck.data.tokenized_path;
   if (store.empty()) return;
   for (const auto& path : {store, eval_store_path(store)}) {

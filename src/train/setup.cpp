@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <sstream>
 
+#include "compat.hpp"
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
@@ -100,12 +101,15 @@ void Trainer::read_inputs() {
     train_store_.emplace(stores_.train);
     loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
                     dp_rank);
+    padding_ = compat_padding(deck_);
+    if (padding_) loader_->pad(*padding_);
     total_steps_ = total_steps();
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
     eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
                          dp_rank);
+    if (padding_) eval_loader_->pad(*padding_);
   });
 }
 
@@ -218,6 +222,7 @@ void Trainer::print_banner() const {
   log::info(cat("data    ", stores_.train, ": ", train_store_->num_samples(),
                 " samples, ",
                 human_count(static_cast<double>(train_store_->num_tokens())), " tokens"));
+  log::info(cat("order   ", describe_compat(deck_, padding_)));
   log::info(cat("steps   ", step_, " of ", total_steps_, " done; ",
                 loader_->sampler().global_batch_size(),
                 preference_ ? " pairs a step, " : " samples a step, ",

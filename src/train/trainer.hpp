@@ -113,6 +113,7 @@ class Trainer {
   std::optional<std::filesystem::path> resume_from_;
   std::optional<data::TokenStoreReader> train_store_, eval_store_;
   std::optional<BatchLoader> loader_, eval_loader_;
+  std::optional<Padding> padding_;
   std::unique_ptr<models::Model> model_;
   std::optional<Preference> preference_;
   std::optional<parallel::GradientSync> sync_;
