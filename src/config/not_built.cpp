@@ -13,7 +13,6 @@ const std::vector<NotBuilt>& not_built() {
   constexpr auto kWarning = NotBuilt::Effect::kWarning;
   static const std::vector<NotBuilt> rows = {
       {"finetuning_type", "!= full", "training of a part of the weights"},
-      {"ref_log_probs", "*", "cached log-probabilities of the reference model"},
       {"expert_model_parallel_size", "> 1", "expert parallelism"},
       {"expert_tensor_parallel_size", "> 1", "expert parallelism"},
       {"moe_aux_loss_coeff", "> 0", "training of mixture-of-experts models"},

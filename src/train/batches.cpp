@@ -9,6 +9,28 @@
 
 namespace mtrain::train {
 
+data::SamplerOptions sampler_options(const config::Deck& deck,
+                                     const data::TokenStoreReader& store, int dp_size) {
+  return {store.num_rows(),
+          deck.data.shuffle,
+          static_cast<uint64_t>(deck.data.data_seed.value_or(deck.train.seed)),
+          deck.train.per_device_train_batch_size,
+          deck.train.gradient_accumulation_steps,
+          dp_size};
+}
+
+data::SamplerOptions evaluation_options(const config::Deck& deck,
+                                        const data::TokenStoreReader& store,
+                                        int dp_size) {
+  auto options = sampler_options(deck, store, dp_size);
+  options.shuffle = false;
+  options.gradient_accumulation_steps = 1;
+  // Rows that are not there are left out of the batches.
+  options.num_samples =
+      std::max(options.num_samples, options.per_device_train_batch_size * dp_size);
+  return options;
+}
+
 void append_sample(const data::Sample& sample, models::PackedTokens& out) {
   if (sample.input_ids.size() < 2) return;
   const size_t positions = sample.input_ids.size() - 1;
@@ -94,6 +116,17 @@ models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) const {
   return padding_ && !store_.packed() ? pad_documents(packed, *padding_) : packed;
 }
 
+void BatchLoader::add(const std::vector<int64_t>& rows, StepBatch& batch) const {
+  batch.micro_batches.push_back(pack(rows));
+  if (reference_.empty()) return;
+  batch.reference.emplace_back();
+  for (const int64_t row : rows) {
+    const auto [first, last] = store_.row_samples(row);
+    for (int64_t i = first; i < last; ++i)
+      batch.reference.back().push_back(reference_.at(static_cast<size_t>(i)));
+  }
+}
+
 StepBatch BatchLoader::step(int64_t cursor) {
   const bool drawn = next_.valid() && next_cursor_ == cursor;
   StepBatch batch = drawn ? next_.get() : draw(cursor);
@@ -106,7 +139,7 @@ StepBatch BatchLoader::step(int64_t cursor) {
 StepBatch BatchLoader::draw(int64_t cursor) const {
   StepBatch batch;
   for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
-    batch.micro_batches.push_back(pack(sampler_.micro_batch(cursor, m, dp_rank_)));
+    add(sampler_.micro_batch(cursor, m, dp_rank_), batch);
     const models::PackedTokens& packed = batch.micro_batches.back();
     batch.tokens += static_cast<int64_t>(packed.ids.size());
     for (size_t d = 1; d < packed.offsets.size(); ++d) {
@@ -119,7 +152,7 @@ StepBatch BatchLoader::draw(int64_t cursor) const {
 
 int64_t BatchLoader::evaluation_steps() const {
   const int64_t each = sampler_.global_batch_size();
-  return (options_.num_samples + each - 1) / each;
+  return (store_.num_rows() + each - 1) / each;
 }
 
 StepBatch BatchLoader::evaluation_step(int64_t index) {
@@ -129,11 +162,11 @@ StepBatch BatchLoader::evaluation_step(int64_t index) {
     const int64_t first =
         index * sampler_.global_batch_size() + (m * options_.dp_size + dp_rank_) * width;
     std::vector<int64_t> rows;
-    for (int64_t row = first; row < std::min(first + width, options_.num_samples);
-         ++row) {
+    for (int64_t row = first; row < std::min(first + width, store_.num_rows()); ++row) {
       rows.push_back(row);
     }
-    batch.micro_batches.push_back(pack(rows));
+    batch.first_rows.push_back(first);
+    add(rows, batch);
   }
   return batch;
 }

@@ -22,7 +22,18 @@ struct StepBatch {
   /// Sum over documents of length squared, for the flops of attention; of all ranks
   /// after scale_weights.
   double squared_lengths = 0;
+  /// Per micro-batch, where the loader has them: log-probabilities of its answers under
+  /// the reference model of preference training.
+  std::vector<std::vector<double>> reference = {};
+  std::vector<int64_t> first_rows = {};  ///< of an evaluation's micro-batches
 };
+
+/// Options of drawing from a store, as the deck has them.
+data::SamplerOptions sampler_options(const config::Deck& deck,
+                                     const data::TokenStoreReader& store, int dp_size);
+/// The same for going through the store once, however few samples it has.
+data::SamplerOptions evaluation_options(const config::Deck& deck,
+                                        const data::TokenStoreReader& store, int dp_size);
 
 /// Adds one sample of L tokens: the model runs over tokens 0..L-2, its targets are
 /// labels 1..L-1.
@@ -62,12 +73,16 @@ class BatchLoader {
   /// The batch of the step that starts at `cursor`. That of the step after it is read
   /// and packed meanwhile, on a thread of its own where HDF5 allows it.
   StepBatch step(int64_t cursor);
+  /// Log-probabilities of the store's samples, to go with the batches to come.
+  void reference(std::vector<double> of_samples) { reference_ = std::move(of_samples); }
   /// All samples of the store in order, once, as steps of equal shape on every rank.
   int64_t evaluation_steps() const;
   StepBatch evaluation_step(int64_t index);
 
  private:
   models::PackedTokens pack(const std::vector<int64_t>& rows) const;
+  /// Adds the micro-batch of these rows.
+  void add(const std::vector<int64_t>& rows, StepBatch& batch) const;
   StepBatch draw(int64_t cursor) const;
 
   data::TokenStoreReader& store_;
@@ -75,6 +90,7 @@ class BatchLoader {
   data::Sampler sampler_;
   int dp_rank_;
   std::optional<Padding> padding_;
+  std::vector<double> reference_;
   int64_t next_cursor_ = -1;  ///< what `next_` is drawn for
   std::future<StepBatch> next_;
 };

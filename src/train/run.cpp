@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "plan.hpp"
+#include "reference_cache.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
@@ -38,7 +39,10 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size) {
 }
 
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
-  prepare_stores(parsed.deck, session);
+  if (!parsed.deck.data.dataset.empty()) prepare_stores(parsed.deck, session);
+  const bool pairs = parsed.deck.train.stage == config::Stage::kDpo;
+  if (pairs && !parsed.deck.dpo.ref_log_probs.empty())
+    write_reference(parsed.deck, session);
 }
 
 std::string show_record(const config::ParsedDeck& parsed, int64_t record) {

@@ -44,9 +44,7 @@ class Trainer {
   void read_inputs();
   void build_model();
   void load_or_initialise();
-  /// The weights of a run that resumes from nothing.
-  void load_initial_weights();
-  /// For preference training: the frozen weights it compares with.
+  /// For preference training: the frozen weights it compares with, or their cache.
   void build_preference();
   void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
