@@ -57,6 +57,23 @@ void derive_sequence_parallel(Checker& checker) {
   }
 }
 
+/// The reference's Megatron path never shuffles and averages micro-batches' means.
+void derive_compat(Checker& checker) {
+  Deck& deck = checker.deck();
+  if (deck.train.compat != Compat::kMca) return;
+  const auto refuse = [&](const std::string& key, bool differs,
+                          const std::string& value) {
+    if (!differs || !checker.given(key)) return;
+    checker.fault({key, "compat"}, cat("compat = mca means ", key, " = ", value),
+                  cat("write ", key, " = ", value, " or compat = none"));
+  };
+  refuse("shuffle", deck.data.shuffle, "false");
+  refuse("loss_average", deck.train.loss_average != LossAverage::kSampleMean,
+         to_string(LossAverage::kSampleMean));
+  deck.data.shuffle = false;
+  deck.train.loss_average = LossAverage::kSampleMean;
+}
+
 std::string suggestion_for(const NotBuilt& row, const Key& key) {
   const std::string replacement =
       row.values.starts_with("!= ") ? row.values.substr(3) : key.default_text;
@@ -80,6 +97,7 @@ void derive_values(Checker& checker) {
     deck.data.packing = true;
   }
   derive_sequence_parallel(checker);
+  derive_compat(checker);
 }
 
 void check_built(Checker& checker) {

@@ -29,7 +29,10 @@ void check_model(Checker& checker) {
 void check_sources(Checker& checker) {
   const Data& data = checker.deck().data;
   const bool prepares = checker.purpose() == Purpose::kPrepare;
-  if (prepares && data.dataset.empty()) {
+  // The reference's log-probabilities can be cached for a store that is there.
+  const bool caches = !checker.deck().dpo.ref_log_probs.empty() &&
+                      checker.deck().train.stage == Stage::kDpo;
+  if (prepares && data.dataset.empty() && !caches) {
     checker.fault({"dataset"}, "there is nothing to prepare", "write dataset = NAME");
   }
   if (!prepares && data.dataset.empty() && data.tokenized_path.empty()) {

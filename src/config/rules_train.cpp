@@ -171,7 +171,8 @@ void check_preferences(Checker& checker) {
   if (loss != PrefLoss::kSimpo)
     checker.no_effect("simpo_gamma", cat(reason, " has none (simpo has)"));
   if (loss == PrefLoss::kOrpo || loss == PrefLoss::kSimpo)
-    checker.no_effect("ref_model", cat(reason, " compares with no other model"));
+    for (const char* key : {"ref_model", "ref_log_probs"})
+      checker.no_effect(key, cat(reason, " compares with no other model"));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Owns the hash of contents: four independent lanes of multiply-and-shift, so that
 // gigabytes take a fraction of a second. Used by the source hash and the part files.
-#include "content_hash.hpp"
+#include "mtrain/data/content_hash.hpp"
 
 #include <bit>
 #include <cstdio>

@@ -10,9 +10,9 @@
 #include <fstream>
 #include <type_traits>
 
-#include "content_hash.hpp"
 #include "mapped_file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/data/content_hash.hpp"
 
 namespace mtrain::data {
 namespace {

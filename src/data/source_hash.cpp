@@ -2,10 +2,10 @@
 // date; called by the preparation.
 #include <filesystem>
 
-#include "content_hash.hpp"
 #include "dataset_info.hpp"
 #include "mapped_file.hpp"
 #include "mtrain/base/text.hpp"
+#include "mtrain/data/content_hash.hpp"
 #include "mtrain/data/prepare.hpp"
 
 namespace mtrain::data {

@@ -9,6 +9,28 @@
 
 namespace mtrain::train {
 
+data::SamplerOptions sampler_options(const config::Deck& deck,
+                                     const data::TokenStoreReader& store, int dp_size) {
+  return {store.num_rows(),
+          deck.data.shuffle,
+          static_cast<uint64_t>(deck.data.data_seed.value_or(deck.train.seed)),
+          deck.train.per_device_train_batch_size,
+          deck.train.gradient_accumulation_steps,
+          dp_size};
+}
+
+data::SamplerOptions evaluation_options(const config::Deck& deck,
+                                        const data::TokenStoreReader& store,
+                                        int dp_size) {
+  auto options = sampler_options(deck, store, dp_size);
+  options.shuffle = false;
+  options.gradient_accumulation_steps = 1;
+  // Rows that are not there are left out of the batches.
+  options.num_samples =
+      std::max(options.num_samples, options.per_device_train_batch_size * dp_size);
+  return options;
+}
+
 void append_sample(const data::Sample& sample, models::PackedTokens& out) {
   if (sample.input_ids.size() < 2) return;
   const size_t positions = sample.input_ids.size() - 1;
@@ -19,6 +41,29 @@ void append_sample(const data::Sample& sample, models::PackedTokens& out) {
     out.weights.push_back(label == data::kIgnoreLabel ? 0.0f : 1.0f);
   }
   out.offsets.push_back(static_cast<int64_t>(out.ids.size()));
+}
+
+models::PackedTokens pad_documents(const models::PackedTokens& tokens,
+                                   const Padding& padding) {
+  int64_t longest = std::max<int64_t>(padding.least, 1);
+  for (size_t d = 1; d < tokens.offsets.size(); ++d)
+    longest = std::max(longest, tokens.offsets[d] - tokens.offsets[d - 1]);
+  const int64_t length =
+      (longest + padding.multiple - 1) / padding.multiple * padding.multiple;
+  models::PackedTokens out;
+  out.offsets = {0};
+  const auto append = [&](auto& to, const auto& from, size_t d, auto fill) {
+    to.insert(to.end(), from.begin() + tokens.offsets[d - 1],
+              from.begin() + tokens.offsets[d]);
+    to.resize(static_cast<size_t>(out.offsets.back() + length), fill);
+  };
+  for (size_t d = 1; d < tokens.offsets.size(); ++d) {
+    append(out.ids, tokens.ids, d, padding.id);
+    append(out.targets, tokens.targets, d, int64_t{data::kIgnoreLabel});
+    append(out.weights, tokens.weights, d, 0.0f);
+    out.offsets.push_back(out.offsets.back() + length);
+  }
+  return out;
 }
 
 int64_t trained_positions(const models::PackedTokens& micro_batch) {
@@ -68,7 +113,18 @@ models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) const {
     // The pipeline needs something to pass on even where no sample has two tokens.
     packed = {{0}, {-100}, {0.0f}, {0, 1}};
   }
-  return packed;
+  return padding_ && !store_.packed() ? pad_documents(packed, *padding_) : packed;
+}
+
+void BatchLoader::add(const std::vector<int64_t>& rows, StepBatch& batch) const {
+  batch.micro_batches.push_back(pack(rows));
+  if (reference_.empty()) return;
+  batch.reference.emplace_back();
+  for (const int64_t row : rows) {
+    const auto [first, last] = store_.row_samples(row);
+    for (int64_t i = first; i < last; ++i)
+      batch.reference.back().push_back(reference_.at(static_cast<size_t>(i)));
+  }
 }
 
 StepBatch BatchLoader::step(int64_t cursor) {
@@ -83,7 +139,7 @@ StepBatch BatchLoader::step(int64_t cursor) {
 StepBatch BatchLoader::draw(int64_t cursor) const {
   StepBatch batch;
   for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
-    batch.micro_batches.push_back(pack(sampler_.micro_batch(cursor, m, dp_rank_)));
+    add(sampler_.micro_batch(cursor, m, dp_rank_), batch);
     const models::PackedTokens& packed = batch.micro_batches.back();
     batch.tokens += static_cast<int64_t>(packed.ids.size());
     for (size_t d = 1; d < packed.offsets.size(); ++d) {
@@ -96,7 +152,7 @@ StepBatch BatchLoader::draw(int64_t cursor) const {
 
 int64_t BatchLoader::evaluation_steps() const {
   const int64_t each = sampler_.global_batch_size();
-  return (options_.num_samples + each - 1) / each;
+  return (store_.num_rows() + each - 1) / each;
 }
 
 StepBatch BatchLoader::evaluation_step(int64_t index) {
@@ -106,11 +162,11 @@ StepBatch BatchLoader::evaluation_step(int64_t index) {
     const int64_t first =
         index * sampler_.global_batch_size() + (m * options_.dp_size + dp_rank_) * width;
     std::vector<int64_t> rows;
-    for (int64_t row = first; row < std::min(first + width, options_.num_samples);
-         ++row) {
+    for (int64_t row = first; row < std::min(first + width, store_.num_rows()); ++row) {
       rows.push_back(row);
     }
-    batch.micro_batches.push_back(pack(rows));
+    batch.first_rows.push_back(first);
+    add(rows, batch);
   }
   return batch;
 }

@@ -3,6 +3,7 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "mtrain/comm/communicator.hpp"
@@ -21,11 +22,34 @@ struct StepBatch {
   /// Sum over documents of length squared, for the flops of attention; of all ranks
   /// after scale_weights.
   double squared_lengths = 0;
+  /// Per micro-batch, where the loader has them: log-probabilities of its answers under
+  /// the reference model of preference training.
+  std::vector<std::vector<double>> reference = {};
+  std::vector<int64_t> first_rows = {};  ///< of an evaluation's micro-batches
 };
+
+/// Options of drawing from a store, as the deck has them.
+data::SamplerOptions sampler_options(const config::Deck& deck,
+                                     const data::TokenStoreReader& store, int dp_size);
+/// The same for going through the store once, however few samples it has.
+data::SamplerOptions evaluation_options(const config::Deck& deck,
+                                        const data::TokenStoreReader& store, int dp_size);
 
 /// Adds one sample of L tokens: the model runs over tokens 0..L-2, its targets are
 /// labels 1..L-1.
 void append_sample(const data::Sample& sample, models::PackedTokens& out);
+
+/// How documents of a micro-batch are made equally long, where they are.
+struct Padding {
+  int64_t least = 0;     ///< positions
+  int64_t multiple = 1;  ///< of positions
+  int64_t id = 0;        ///< token that fills
+};
+
+/// Appends positions without a target to every document: all become as long as the
+/// longest, at least `least`, rounded up to a multiple.
+models::PackedTokens pad_documents(const models::PackedTokens& tokens,
+                                   const Padding& padding);
 
 /// Trained positions of a micro-batch.
 int64_t trained_positions(const models::PackedTokens& micro_batch);
@@ -43,22 +67,30 @@ class BatchLoader {
               int dp_rank);
 
   const data::Sampler& sampler() const { return sampler_; }
+  /// Pads the micro-batches to come; rows of packed samples stay as they are.
+  void pad(const Padding& padding) { padding_ = padding; }
   ~BatchLoader();
   /// The batch of the step that starts at `cursor`. That of the step after it is read
   /// and packed meanwhile, on a thread of its own where HDF5 allows it.
   StepBatch step(int64_t cursor);
+  /// Log-probabilities of the store's samples, to go with the batches to come.
+  void reference(std::vector<double> of_samples) { reference_ = std::move(of_samples); }
   /// All samples of the store in order, once, as steps of equal shape on every rank.
   int64_t evaluation_steps() const;
   StepBatch evaluation_step(int64_t index);
 
  private:
   models::PackedTokens pack(const std::vector<int64_t>& rows) const;
+  /// Adds the micro-batch of these rows.
+  void add(const std::vector<int64_t>& rows, StepBatch& batch) const;
   StepBatch draw(int64_t cursor) const;
 
   data::TokenStoreReader& store_;
   data::SamplerOptions options_;
   data::Sampler sampler_;
   int dp_rank_;
+  std::optional<Padding> padding_;
+  std::vector<double> reference_;
   int64_t next_cursor_ = -1;  ///< what `next_` is drawn for
   std::future<StepBatch> next_;
 };

@@ -98,7 +98,9 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
   const auto shape = schedule_shape(deck, accumulation);
   const bool pairs = deck.train.stage == config::Stage::kDpo;
   // A reference model is weights only.
-  const int models = pairs && needs_reference(deck.dpo.pref_loss) ? 2 : 1;
+  const bool resident =
+      needs_reference(deck.dpo.pref_loss) && deck.dpo.ref_log_probs.empty();
+  const int models = pairs && resident ? 2 : 1;
   std::string text =
       cat("plan    ", config.family(), ", ",
           human_count(static_cast<double>(config.parameters())), " parameters, ",

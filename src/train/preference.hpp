@@ -16,6 +16,10 @@ namespace mtrain::train {
 /// answer, with their prompt, of pair i.
 int64_t pairs_of(const models::PackedTokens& micro_batch);
 
+/// Log-probabilities of a micro-batch's answers, fp64 [P, 2], from its token losses.
+at::Tensor answer_log_probs(const models::PackedTokens& micro_batch,
+                            const at::Tensor& token_loss_T);
+
 /// Turns token losses of a model into a preference loss. Life of a step: begin, the
 /// model's passes, share. Nothing waits for the device.
 class Preference {
@@ -24,13 +28,13 @@ class Preference {
   enum Figure { kLoss, kRewardChosen, kRewardRejected, kAccuracy, kFigures };
 
   /// `reference`: flat weights of the reference model, laid out as the model's; undefined
-  /// where the loss needs none.
+  /// where the loss needs none or the batches bring its log-probabilities.
   Preference(const config::Deck& deck, const comm::ProcessGroups& groups,
              models::Model& model, at::Tensor reference);
 
-  /// Runs the reference over the batch and makes the model ask for the weights of its
-  /// token losses. The loss is the sum over pairs of `pair_weight` times a pair's.
-  /// Collective over the model's ranks.
+  /// Runs the reference, where there is one, over the batch and makes the model ask for
+  /// the weights of its token losses. The loss is the sum over pairs of `pair_weight`
+  /// times a pair's. Collective over the model's ranks.
   void begin(const StepBatch& batch, double pair_weight);
   /// This rank's share of the figures, fp64 [kFigures] on the device, once the forward
   /// passes have run; zero where another rank counts them.
@@ -51,8 +55,6 @@ class Preference {
 
   Pairs upload(const models::PackedTokens& micro_batch) const;
   void run_reference(const StepBatch& batch);
-  /// fp64 [P, 2]: log-probabilities of the answers.
-  at::Tensor log_probs(const Pairs& pairs, const at::Tensor& token_loss_T) const;
   at::Tensor weights(const Pairs& pairs, const at::Tensor& token_loss_T);
 
   const config::Deck& deck_;

@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "plan.hpp"
+#include "reference_cache.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 void check_files(const config::Deck& deck, const models::ModelConfig& config) {
   const std::string& model = deck.model.model_name_or_path;
   if (!model.empty()) open_model(config, model);
+  if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
   const std::string& store = deck.data.tokenized_path;
   if (store.empty()) return;
   for (const auto& path : {store, eval_store_path(store)}) {
@@ -37,7 +39,10 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size) {
 }
 
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
-  prepare_stores(parsed.deck, session);
+  if (!parsed.deck.data.dataset.empty()) prepare_stores(parsed.deck, session);
+  const bool pairs = parsed.deck.train.stage == config::Stage::kDpo;
+  if (pairs && !parsed.deck.dpo.ref_log_probs.empty())
+    write_reference(parsed.deck, session);
 }
 
 std::string show_record(const config::ParsedDeck& parsed, int64_t record) {

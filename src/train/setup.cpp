@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <sstream>
 
+#include "compat.hpp"
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "pair_loss.hpp"
+#include "reference_cache.hpp"
 #include "remedy.hpp"
 #include "resume.hpp"
 #include "trainer.hpp"
@@ -18,26 +20,6 @@ namespace mtrain::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-data::SamplerOptions sampler_options(const config::Deck& deck,
-                                     const data::TokenStoreReader& store, int dp_size) {
-  return {store.num_rows(),
-          deck.data.shuffle,
-          static_cast<uint64_t>(deck.data.data_seed.value_or(deck.train.seed)),
-          deck.train.per_device_train_batch_size,
-          deck.train.gradient_accumulation_steps,
-          dp_size};
-}
-
-/// An evaluation goes once through the store, however few samples it has.
-data::SamplerOptions evaluation_options(const config::Deck& deck,
-                                        const data::TokenStoreReader& store,
-                                        int dp_size) {
-  auto options = sampler_options(deck, store, dp_size);
-  options.shuffle = false;
-  options.gradient_accumulation_steps = 1;
-  return options;
-}
 
 at::Device open_device_everywhere(const config::Parallel& parallel,
                                   const comm::Session& session) {
@@ -100,12 +82,15 @@ void Trainer::read_inputs() {
     train_store_.emplace(stores_.train);
     loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
                     dp_rank);
+    padding_ = compat_padding(deck_);
+    if (padding_) loader_->pad(*padding_);
     total_steps_ = total_steps();
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
     eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
                          dp_rank);
+    if (padding_) eval_loader_->pad(*padding_);
   });
 }
 
@@ -140,26 +125,20 @@ void Trainer::build_model() {
   });
 }
 
-void Trainer::load_initial_weights() {
-  if (deck_.model.model_name_or_path.empty()) {
-    models::initialise(model_->buffer(), static_cast<uint64_t>(deck_.model.init_seed),
-                       description_.config->initializer_range());
-    return;
-  }
-  const auto source = open_model(*description_.config, deck_.model.model_name_or_path);
-  load_weights(model_->buffer(), *source);
-}
-
 void Trainer::build_preference() {
   if (deck_.train.stage != config::Stage::kDpo) return;
   at::Tensor reference;
   session_.agree([&] {
     if (!needs_reference(deck_.dpo.pref_loss)) return;
-    auto& buffer = model_->buffer();
-    reference = at::zeros_like(buffer.weights());
-    const parallel::BoundWeights bound(buffer, reference);
-    if (deck_.dpo.ref_model.empty()) return load_initial_weights();
-    load_weights(buffer, *open_model(*description_.config, deck_.dpo.ref_model));
+    if (!deck_.dpo.ref_log_probs.empty()) {
+      loader_->reference(read_reference(deck_, description_, *train_store_));
+      if (eval_loader_)
+        eval_loader_->reference(read_reference(deck_, description_, *eval_store_));
+      return;
+    }
+    reference = at::zeros_like(model_->buffer().weights());
+    const parallel::BoundWeights bound(model_->buffer(), reference);
+    load_reference(deck_, description_, model_->buffer());
   });
   preference_.emplace(deck_, groups_, *model_, reference);
 }
@@ -170,7 +149,7 @@ void Trainer::load_or_initialise() {
       return with_remedy(kCheckpointRemedy,
                          [&] { resume(checkpoint::CheckpointReader(*resume_from_)); });
     }
-    load_initial_weights();
+    load_initial(deck_.model, description_, model_->buffer());
     optimizer_->reset_master();
   });
   // Nothing is left to find fault with: only now an earlier run may go.
@@ -218,6 +197,7 @@ void Trainer::print_banner() const {
   log::info(cat("data    ", stores_.train, ": ", train_store_->num_samples(),
                 " samples, ",
                 human_count(static_cast<double>(train_store_->num_tokens())), " tokens"));
+  log::info(cat("order   ", describe_compat(deck_, padding_)));
   log::info(cat("steps   ", step_, " of ", total_steps_, " done; ",
                 loader_->sampler().global_batch_size(),
                 preference_ ? " pairs a step, " : " samples a step, ",

@@ -148,7 +148,9 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.eval_dataset = d.eval_dataset;
   options.dataset_dir = d.dataset_dir;
   options.template_name = d.template_;
-  options.cutoff_len = d.cutoff_len;
+  // The reference's Megatron path reads one token more, which is only ever a target.
+  const bool mca = deck.train.compat == config::Compat::kMca;
+  options.cutoff_len = d.cutoff_len + (mca ? 1 : 0);
   options.max_samples = d.max_samples;
   options.packing = d.packing;
   options.neat_packing = d.neat_packing;

@@ -45,9 +45,7 @@ class Trainer {
   void read_inputs();
   void build_model();
   void load_or_initialise();
-  /// The weights of a run that resumes from nothing.
-  void load_initial_weights();
-  /// For preference training: the frozen weights it compares with.
+  /// For preference training: the frozen weights it compares with, or their cache.
   void build_preference();
   void resume(const checkpoint::CheckpointReader& reader);
   void print_banner() const;
@@ -114,6 +112,7 @@ class Trainer {
   std::optional<std::filesystem::path> resume_from_;
   std::optional<data::TokenStoreReader> train_store_, eval_store_;
   std::optional<BatchLoader> loader_, eval_loader_;
+  std::optional<Padding> padding_;
   std::unique_ptr<models::Model> model_;
   std::optional<Preference> preference_;
   std::optional<parallel::GradientSync> sync_;

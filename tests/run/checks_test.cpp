@@ -10,6 +10,7 @@
 
 using namespace mtrain;
 using test::Words;
+using test::operator+;
 namespace fs = std::filesystem;
 
 namespace {
@@ -90,6 +91,18 @@ BOOST_AUTO_TEST_CASE(qwen3_full) {
   BOOST_TEST(missing.output.find("no file models/none/config.json") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(qwen3_dpo) {
+  const auto dir = test::scratch("checks-dpo");
+  test::write_text(dir / "config.json", config(2560, 9728, 36, 32, 8));
+  const ShippedDeck deck("qwen3_dpo.ini");
+  const Words keys = planned_from(dir / "config.json");
+  expect_plan(check(deck, keys),
+              {"8 ranks: tp2 pp2 dp2 sp", "global batch 16 pairs", "check passed"});
+  const auto missing = check(deck, keys + Words{"ref_model=models/none"});
+  BOOST_TEST(missing.exit_code == 2, missing.output);
+  BOOST_TEST(missing.output.find("models/none") != std::string::npos, missing.output);
+}
+
 BOOST_AUTO_TEST_CASE(qwen3_moe_full) {
   const ShippedDeck deck("qwen3_moe_full.ini");
   const auto dir = test::scratch("checks-moe");
@@ -137,7 +150,7 @@ BOOST_AUTO_TEST_CASE(every_deck_is_tested) {
     const auto ending = entry.path().extension();
     if (ending == ".ini" || ending == ".yaml") decks.insert(entry.path().filename());
   }
-  const std::set<std::string> known = {"demo.ini", "qwen3_full.ini",
+  const std::set<std::string> known = {"demo.ini", "qwen3_dpo.ini", "qwen3_full.ini",
                                        "qwen3_moe_full.ini"};
   BOOST_TEST(decks == known, boost::test_tools::per_element());
 }

@@ -169,6 +169,16 @@ BOOST_AUTO_TEST_CASE(preference_keys_belong_to_their_losses) {
       warns(parse(dpo + "loss_average = sample_mean\n"), {"run.ini:2", "over pairs"}));
 }
 
+BOOST_AUTO_TEST_CASE(compatibility_sets_order_and_average) {
+  const Deck deck = parse("compat = mca\n").deck;
+  BOOST_TEST(!deck.data.shuffle);
+  BOOST_TEST((deck.train.loss_average == LossAverage::kSampleMean));
+  BOOST_TEST(parse("").deck.data.shuffle);
+  CHECK_HAS(fault_in("compat = mca\nshuffle = true\nloss_average = token\n"), "2 faults",
+            "compat = mca means shuffle = false",
+            "loss_average = sample_mean or compat = none");
+}
+
 BOOST_AUTO_TEST_CASE(resuming_follows_overwriting) {
   BOOST_TEST(parse("").deck.model.resume_from_checkpoint == "auto");
   const std::string overwrite = "overwrite_output_dir = true\n";

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "mtrain/base/error.hpp"
+#include "token_stores.hpp"
 
 using namespace mtrain;
 using namespace mtrain::train;
@@ -218,6 +219,27 @@ BOOST_AUTO_TEST_CASE(samples_of_a_row_stay_documents_of_their_own) {
   for (const auto& micro : step.micro_batches) trained += trained_positions(micro);
   BOOST_TEST(trained == trained_positions(packed(samples)));
   std::filesystem::remove(path);
+}
+
+BOOST_AUTO_TEST_CASE(documents_are_padded_to_one_length) {
+  const PackedTokens tokens =
+      packed({{{1, 2, 3, 4}, {1, kIgnore, 3, 4}}, {{5, 6}, {5, 6}}});
+  const PackedTokens found = pad_documents(tokens, {0, 4, 9});
+  BOOST_TEST(found.ids == (std::vector<int64_t>{1, 2, 3, 9, 5, 9, 9, 9}));
+  BOOST_TEST(found.targets ==
+             (std::vector<int64_t>{-100, 3, 4, -100, 6, -100, -100, -100}));
+  BOOST_TEST(found.weights == (std::vector<float>{0, 1, 1, 0, 1, 0, 0, 0}));
+  BOOST_TEST(found.offsets == (std::vector<int64_t>{0, 4, 8}));
+  BOOST_TEST(pad_documents(tokens, {6, 1, 9}).offsets ==
+             (std::vector<int64_t>{0, 6, 12}));
+}
+
+BOOST_AUTO_TEST_CASE(the_megatron_path_reads_one_token_more) {
+  config::Deck deck{};
+  deck.data.cutoff_len = 8;
+  BOOST_TEST(prepare_options(deck, "tokens.h5").cutoff_len == 8);
+  deck.train.compat = config::Compat::kMca;
+  BOOST_TEST(prepare_options(deck, "tokens.h5").cutoff_len == 9);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
