@@ -49,4 +49,18 @@ MT_BOTH_SIDES inline AdamWFactors adamw_factors(const Options& o, double loss,
           o.epsilon};
 }
 
+/// The same as the loop over elements wants them.
+struct AdamWFloats {
+  MT_BOTH_SIDES AdamWFloats(const AdamWFactors& f, bool decay)
+      : keep(static_cast<float>(decay ? f.keep : 1.0)),
+        new_m(static_cast<float>(f.new_m)),
+        keep_v(static_cast<float>(f.keep_v)),
+        new_v(static_cast<float>(1.0 - f.keep_v)),
+        step(static_cast<float>(f.step)),
+        root(static_cast<float>(f.root)),
+        epsilon(static_cast<float>(f.epsilon)),
+        scale(static_cast<float>(f.scale)) {}
+  float keep, new_m, keep_v, new_v, step, root, epsilon, scale;
+};
+
 }  // namespace mtrain::kernels

@@ -8,20 +8,6 @@
 namespace mtrain::kernels::cpu {
 namespace {
 
-/// The update's scalars as the loop wants them.
-struct Factors {
-  Factors(const AdamWFactors& f, bool decay)
-      : keep(static_cast<float>(decay ? f.keep : 1.0)),
-        new_m(static_cast<float>(f.new_m)),
-        keep_v(static_cast<float>(f.keep_v)),
-        new_v(static_cast<float>(1.0 - f.keep_v)),
-        step(static_cast<float>(f.step)),
-        root(static_cast<float>(f.root)),
-        epsilon(static_cast<float>(f.epsilon)),
-        scale(static_cast<float>(f.scale)) {}
-  float keep, new_m, keep_v, new_v, step, root, epsilon, scale;
-};
-
 /// Pointers to the first element of a segment. `master` may be `weight` itself.
 template <class T>
 struct Arrays {
@@ -31,7 +17,7 @@ struct Arrays {
 };
 
 template <class T>
-MT_SIMD void update(Factors f, int64_t begin, int64_t end, Arrays<T> p) {
+MT_SIMD void update(AdamWFloats f, int64_t begin, int64_t end, Arrays<T> p) {
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
     const float g = p.grad[i] * f.scale;
@@ -90,7 +76,7 @@ void adamw_update(const Tensor& scalars, AdamWState& state, const Tensor& grads,
       const Arrays<T> arrays{master, data<float>(state.exp_avg) + s.state,
                              data<float>(state.exp_avg_sq) + s.state,
                              grads.const_data_ptr<float>() + s.flat, weight};
-      const Factors f(factors, s.decay);
+      const AdamWFloats f(factors, s.decay);
       at::parallel_for(0, s.length, kGrain, [&](int64_t begin, int64_t end) {
         update<T>(f, begin, end, arrays);
       });

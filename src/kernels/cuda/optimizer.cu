@@ -22,20 +22,6 @@ __global__ void scalars_of(AdamW options, const double* totals, int64_t* updates
   *out = adamw_factors(options, totals[0], totals[1], *updates);
 }
 
-/// The update's scalars as the loop wants them.
-struct Factors {
-  __device__ Factors(const AdamWFactors& f, bool decay)
-      : keep(static_cast<float>(decay ? f.keep : 1.0)),
-        new_m(static_cast<float>(f.new_m)),
-        keep_v(static_cast<float>(f.keep_v)),
-        new_v(static_cast<float>(1.0 - f.keep_v)),
-        step(static_cast<float>(f.step)),
-        root(static_cast<float>(f.root)),
-        epsilon(static_cast<float>(f.epsilon)),
-        scale(static_cast<float>(f.scale)) {}
-  float keep, new_m, keep_v, new_v, step, root, epsilon, scale;
-};
-
 /// Pointers to the first element of a piece, or of the whole. `master` is null where
 /// weights are their own.
 template <class T>
@@ -72,7 +58,7 @@ struct State {
     grad = read<float, W>(p.grad, g);
   }
 
-  __device__ __forceinline__ void update(const Factors& f, const Arrays<T>& p,
+  __device__ __forceinline__ void update(const AdamWFloats& f, const Arrays<T>& p,
                                          int64_t g) const {
     float first[W], second[W], moved[W];
 #pragma unroll
@@ -93,7 +79,7 @@ struct State {
 
 /// Elements [begin, end) in groups of W, two groups of a thread in flight.
 template <class T, int W>
-__device__ __forceinline__ void update(const Factors& f, const Arrays<T>& p,
+__device__ __forceinline__ void update(const AdamWFloats& f, const Arrays<T>& p,
                                        int64_t begin, int64_t end) {
   const int64_t groups = end / W;
   for (int64_t g = begin / W + threadIdx.x; g < groups; g += 2 * kThreads) {
@@ -111,7 +97,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     update_pieces(const AdamWFactors* factors, const Piece* pieces, Arrays<T> whole) {
   if (factors->apply == 0) return;
   const Piece piece = pieces[blockIdx.x];
-  const Factors f(*factors, piece.decay != 0);
+  const AdamWFloats f(*factors, piece.decay != 0);
   const Arrays<T> p = whole.piece(piece);
   const int64_t fours = p.in_fours() ? piece.length / 4 * 4 : 0;
   update<T, 4>(f, p, 0, fours);
