@@ -4,38 +4,36 @@
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 
-#include <cmath>
-
 #include "mtrain/base/error.hpp"
 
 namespace mtrain::train {
 
-LateTotals::LateTotals(const parallel::StepTotals& totals) : host_(totals.values) {
-  const at::Device device = host_.device();
+LateTotals::LateTotals(const parallel::StepTotals& totals) : host_(totals) {
+  const at::Device device = totals.values.device();
   if (device.is_cpu()) return;
-  host_ = at::empty(totals.values.sizes(),
-                    at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
-  host_.copy_(totals.values, /*non_blocking=*/true);
+  host_.values = at::empty(totals.values.sizes(),
+                           at::TensorOptions().dtype(at::kDouble).pinned_memory(true));
+  host_.values.copy_(totals.values, /*non_blocking=*/true);
   arrived_.emplace(device.type());
   arrived_->record(at::accelerator::getCurrentStream(device.index()));
 }
 
-const double* LateTotals::values() {
+const parallel::StepTotals& LateTotals::arrived() {
   if (arrived_) arrived_->synchronize();
-  return host_.const_data_ptr<double>();
+  return host_;
 }
 
 double LateTotals::loss() {
-  return values()[0];
+  return arrived().loss();
 }
 
 double LateTotals::gradient_norm() {
-  return std::sqrt(values()[1]);
+  return arrived().gradient_norm();
 }
 
 double LateTotals::further(int64_t i) {
-  MT_CHECK(2 + i < host_.numel());
-  return values()[2 + i];
+  MT_CHECK(2 + i < host_.values.numel());
+  return arrived().values[2 + i].item<double>();
 }
 
 }  // namespace mtrain::train

@@ -23,9 +23,9 @@ class LateTotals {
   double further(int64_t i);
 
  private:
-  const double* values();
+  const parallel::StepTotals& arrived();
 
-  at::Tensor host_;
+  parallel::StepTotals host_;
   std::optional<c10::Event> arrived_;
 };
 
