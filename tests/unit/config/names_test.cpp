@@ -80,6 +80,7 @@ BOOST_AUTO_TEST_CASE(aliases_mean_keys) {
   BOOST_TEST(deck("optimizer: adam\n").optimizer.optim == "adamw");
   BOOST_TEST(deck("save_strategy: \"no\"\n").checkpoint.save_steps == 0);
   BOOST_TEST(deck("eval_strategy: steps\n").train.do_eval);
+  BOOST_TEST(deck("exit_duration_in_mins: 90\n").train.max_time->seconds == 5400);
   BOOST_TEST(deck("warmup_steps: 0.1\n").optimizer.warmup_ratio == 0.1);
   BOOST_TEST(deck("bf16: true\n").model.dtype == "bfloat16");
   BOOST_TEST(warns(parse_yaml("bf16: false\n"), {"run.yaml:1", "float32"}));
