@@ -28,8 +28,9 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   const int world = line.world_size.value_or(session.world_size());
-  const config::ParsedDeck parsed =
+  config::ParsedDeck parsed =
       tools::read_deck(session, line, config::Purpose::kTrain, world);
+  session.agree([&] { train::take_from_model(parsed); });
 
   // 3. Either print what would be done, or do it.
   log::info(config::dump_deck(parsed));

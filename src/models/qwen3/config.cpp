@@ -18,6 +18,7 @@ ExpertSizes read_experts(ConfigReader& in) {
   e.normalise = in.flag_or("norm_topk_prob", false);
   e.every = in.size_or("decoder_sparse_step", 1);
   e.dense = in.list("mlp_only_layers");
+  e.balance_coefficient = in.coefficient_or("router_aux_loss_coef", 0.001);
   if (e.choices > e.count) {
     in.fault(cat("num_experts_per_tok = ", e.choices,
                  " is more than num_experts = ", e.count));
