@@ -51,6 +51,12 @@ void declare_memory(SectionKeys<Train>& train) {
       .with_note(
           "The reference's Megatron path uses sample_mean, which depends on the "
           "batch layout.");
+  train
+      .add("balance_micro_batches", &Train::balance_micro_batches, false, any_value(),
+           "share the samples of a step over ranks and micro-batches by their cost, "
+           "attention included, instead of by their number")
+      .with_note(
+          "Not a key of the reference. Moves no loss but that of experts' balance.");
   train.add("deterministic", &Train::deterministic, false, any_value(),
             "equal runs agree bit for bit; options that cannot are refused");
   train.add("compat", &Train::compat, Compat::kNone, any_value(),

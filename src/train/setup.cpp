@@ -84,6 +84,12 @@ void Trainer::read_inputs() {
                     dp_rank);
     padding_ = compat_padding(deck_);
     if (padding_) loader_->pad(*padding_);
+    if (deck_.train.balance_micro_batches) {
+      loader_->balance([config = description_.config.get()](int64_t positions) {
+        const auto length = static_cast<double>(positions);
+        return length * config->flops_per_token(length);
+      });
+    }
     total_steps_ = total_steps();
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;

@@ -67,6 +67,7 @@ struct Data {
   std::optional<int64_t> max_samples;
   std::optional<bool> packing;
   bool neat_packing;
+  PtPacking pt_packing;
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;
@@ -99,6 +100,7 @@ struct Train {
   int recompute_num_layers;
   std::vector<std::string> recompute_modules;
   LossAverage loss_average;
+  bool balance_micro_batches;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
   int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never

@@ -75,6 +75,31 @@ BOOST_AUTO_TEST_CASE(texts_become_blocks_one_shorter_when_packing_is_asked_for) 
   BOOST_TEST(prepare(loose)[0].stats.samples == 2);
 }
 
+// "one line" and "and another line" with their end: 9 and 16 tokens, none lost.
+BOOST_AUTO_TEST_CASE(documents_keep_apart_in_rows) {
+  const Inputs inputs;
+  PrepareOptions options = inputs.pt();
+  options.cutoff_len = 12;
+  options.documents_apart = true;
+  const PrepareStats stats = prepare(options)[0].stats;
+  BOOST_TEST(stats.tokens == 9 + 16);
+  BOOST_TEST(stats.truncated == 0);
+  const TokenStoreReader store(options.output_path);
+  BOOST_TEST(store.packed());
+  std::vector<std::vector<int64_t>> rows;
+  for (int64_t r = 0; r < store.num_rows(); ++r) {
+    rows.emplace_back();
+    const auto [first, last] = store.row_samples(r);
+    for (int64_t i = first; i < last; ++i) rows.back().push_back(store.sample_length(i));
+  }
+  BOOST_TEST((rows == std::vector<std::vector<int64_t>>{{12}, {9}, {4}}));
+  options.cutoff_len = 14;
+  prepare(options);
+  BOOST_TEST(TokenStoreReader(options.output_path).num_rows() == 2);
+  options.packing = false;
+  check_refused(inputs, options, "pt_packing = documents");
+}
+
 BOOST_AUTO_TEST_CASE(max_samples_counts_per_dataset) {
   const Inputs inputs;
   PrepareOptions options = inputs.sft();
