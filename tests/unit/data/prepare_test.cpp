@@ -3,7 +3,6 @@
 #include "mtrain/data/prepare.hpp"
 
 #include <boost/test/unit_test.hpp>
-#include <fstream>
 
 #include "fixtures.hpp"
 #include "mtrain/data/token_store.hpp"
@@ -204,23 +203,6 @@ BOOST_AUTO_TEST_CASE(a_sample_is_shown_token_by_token) {
       table);
   BOOST_TEST(table.find("masked  \"<|im_start|>\"\n") != table.npos, table);
   BOOST_TEST(table.find("  \"\\n\"\n") != table.npos, table);
-}
-
-BOOST_AUTO_TEST_CASE(the_table_in_the_docs_is_what_is_shown) {
-  const test::ScratchFolder folder;
-  folder.write("dataset_info.json", R"({"one": {"file_name": "one.json"}})");
-  folder.write("one.json",
-               R"({"instruction": "sort", "input": "3 1 2", "output": "1 2 3"})");
-  PrepareOptions options = test::sft_options(folder, "one");
-  options.tokenizer_dir = MTRAIN_SOURCE_DIR "/inputs/demo/model";
-  options.template_name = "qwen3";
-  prepare(options);
-  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer_dir);
-  std::ifstream file(MTRAIN_SOURCE_DIR "/docs/data.md");
-  const std::string page{std::istreambuf_iterator<char>(file), {}};
-  const std::string table =
-      show(tokenizer, TokenStoreReader(options.output_path).read(0));
-  BOOST_TEST(page.find("```\n" + table + "```") != page.npos, table);
 }
 
 BOOST_AUTO_TEST_CASE(the_demo_inputs_can_be_prepared) {
