@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "mtrain/base/text.hpp"
 
@@ -32,7 +33,8 @@ bool number(std::string_view cell, double& value) {
   if (digits.starts_with('+')) digits.remove_prefix(1);
   const char* const end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, value);
-  return !digits.empty() && stop == end && error != std::errc::invalid_argument;
+  const bool whole = stop == end && error != std::errc::invalid_argument;
+  return whole && !digits.empty() && !std::isnan(value);
 }
 
 }  // namespace

@@ -141,6 +141,10 @@ BOOST_AUTO_TEST_CASE(comma_separated_cells_are_texts_where_one_of_a_column_is) {
                                               "\n"
                                               R"( 3 {"a":-35.0,"b":"3"})"
                                               "\n");
+  BOOST_TEST(cells("1, nan\n+inf,\n") == R"( 1 {"a":1.0,"b":" nan"})"
+                                         "\n"
+                                         R"( 2 {"a":null,"b":null})"
+                                         "\n");
   BOOST_TEST(cells("True,0x10\nFALSE,\n") == R"( 1 {"a":true,"b":"0x10"})"
                                              "\n"
                                              R"( 2 {"a":false,"b":null})"
