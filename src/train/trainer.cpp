@@ -120,7 +120,8 @@ void Trainer::step() {
   const at::Tensor router = model_->router_figures();
   if (router.defined()) groups_.world->all_reduce(router, comm::Reduce::kSum);
   under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
-                        flops, LateTotals(totals), router});
+                        flops, LateCopy(totals.values),
+                        router.defined() ? LateCopy(router) : LateCopy()});
 }
 
 at::Tensor Trainer::shares() const {
@@ -173,19 +174,21 @@ void Trainer::settle_to(size_t late) {
 void Trainer::settle() {
   StepRecord record = std::move(under_way_.front());
   under_way_.pop_front();
-  const double loss = record.totals.loss(), norm = record.totals.gradient_norm();
+  const parallel::StepTotals totals{record.totals.arrived()};
+  const double loss = totals.loss(), norm = totals.gradient_norm();
   if (accept_step(record.step, loss, norm)) {
     interval_loss_ += loss;
     ++interval_steps_;
     if (preference_) {
       const auto figure = [&](Preference::Figure f) {
-        return record.totals.further(f - Preference::kRewardChosen);
+        return totals.further(f - Preference::kRewardChosen);
       };
       interval_rewards_.chosen += figure(Preference::kRewardChosen);
       interval_rewards_.rejected += figure(Preference::kRewardRejected);
       interval_rewards_.accuracy += figure(Preference::kAccuracy);
     }
-    if (record.router.defined()) interval_router_.add(record.router);
+    const at::Tensor& router = record.router.arrived();
+    if (router.defined()) interval_router_.add(router);
   }
   if (record.step == first_step_ + 1) report_start();
   if (record.step == first_step_ + 3) report_memory();

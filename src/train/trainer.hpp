@@ -9,7 +9,7 @@
 #include "checkpoint_saver.hpp"
 #include "checkpointing.hpp"
 #include "device.hpp"
-#include "late_totals.hpp"
+#include "late_copy.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
@@ -38,8 +38,8 @@ class Trainer {
   struct StepRecord {
     int64_t step, tokens;
     double epoch, learning_rate, flops;
-    LateTotals totals;
-    at::Tensor router;  ///< summed figures; undefined for models without experts
+    LateCopy totals;  ///< values of StepTotals
+    LateCopy router;  ///< summed figures, of models with experts
   };
 
   void read_inputs();

@@ -190,10 +190,6 @@ std::vector<std::string> Config::layout_faults(const comm::GridSizes& grid) cons
 
 std::unique_ptr<Model> Config::make(const comm::ProcessGroups& groups,
                                     const ModelOptions& options) const {
-  if (sizes_.experts.count > 0 && !options.device.is_cpu()) {
-    throw UserError("models with experts are trained on the CPU only so far",
-                    "write device = cpu");
-  }
   return std::make_unique<Stage>(sizes_, groups, options);
 }
 
