@@ -34,6 +34,10 @@ class CheckpointSaver {
   /// Returns when nothing is unfinished.
   void wait();
 
+  /// Seconds a save may take from its start to its end on disk, an unfinished one before
+  /// it included: the longest so far, else at the speed of a slow disk.
+  double expected_seconds() const;
+
   /// The last committed checkpoint of this object; empty before the first.
   const std::filesystem::path& committed() const { return committed_; }
 
@@ -63,6 +67,7 @@ class CheckpointSaver {
   std::string summary_, hf_summary_;
   Stopwatch clock_;  ///< since the save began, earlier ones done
   double copy_seconds_ = 0, blocking_seconds_ = 0;
+  double guessed_seconds_, longest_seconds_ = 0;
   std::filesystem::path committed_;
   BackgroundWork work_;  ///< last: ends before what it uses goes
 };

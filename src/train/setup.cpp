@@ -41,6 +41,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
       groups_(comm::make_groups(session, grid_,
                                 choose_backend(parsed.deck.parallel.backend, device_))),
+      vote_(stop_, parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
   char text[32];

@@ -36,7 +36,7 @@ ExitCode Trainer::run() {
   }
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
-  const bool stopped = deck_.train.do_train && !train();
+  const bool stopped = only_evaluates ? vote_.result() != Stop::kNo : !train();
   finish(stopped ? "stopped" : "ok");
   return stopped ? kExitRequeue : kExitOk;
 }
@@ -65,10 +65,11 @@ bool Trainer::train() {
     account("step");
     saver_->poll();
     const bool last = step_ == total_steps_;
-    const bool stop = !last && stop_requested();
+    const Stop stop = vote_.result();
     const int64_t every = deck_.checkpoint.save_steps;
-    if (!last && (stop || (every > 0 && step_ % every == 0))) save(false);
-    if (stop) return stop_here();
+    const bool stops = stop != Stop::kNo;
+    if (!last && (stops || (every > 0 && step_ % every == 0))) save(false);
+    if (!last && stops) return stop_here(stop);
     const auto eval_every = deck_.log.eval_steps;
     const bool wanted = last || (eval_every && step_ % *eval_every == 0);
     if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
@@ -77,15 +78,11 @@ bool Trainer::train() {
   return true;
 }
 
-bool Trainer::stop_requested() const {
-  const auto received = session_.all_gather_text(stop_.received() ? "stop" : "");
-  return std::ranges::find(received, "stop") != received.end();
-}
-
-bool Trainer::stop_here() {
+bool Trainer::stop_here(Stop why) {
   saver_->wait();
   account("save");
-  log::info(cat("stopped by request after step ", step_, " of ", total_steps_,
+  const std::string cause = why == Stop::kRequested ? "by request" : "as max_time is up,";
+  log::info(cat("stopped ", cause, " after step ", step_, " of ", total_steps_,
                 ": the same command resumes"));
   return false;
 }
@@ -111,6 +108,7 @@ void Trainer::step() {
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
                          shape, *model_, *groups_.pipeline);
   sync_->finish();
+  vote_.start(saver_->expected_seconds());
   const auto totals = optimizer_->totals(shares());
   const double rate = schedule_->rate(step_);
   optimizer_->update(rate, totals);
@@ -240,6 +238,8 @@ at::Tensor Trainer::evaluation_means() {
   at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
   int64_t count = 0;
   for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
+    vote_.start(saver_->expected_seconds());
+    if (vote_.result() != Stop::kNo) return {};
     const StepBatch batch = eval_loader_->evaluation_step(i);
     if (preference_) preference_->begin(batch, 1);
     run_forward(deck_, groups_, *model_, batch, &*gather_);
@@ -258,6 +258,10 @@ double Trainer::evaluate() {
   settle_to(0);
   const Stopwatch clock;
   const at::Tensor means = evaluation_means();
+  if (!means.defined()) {
+    log::warning(cat("evaluation after step ", step_, " given up: the run shall stop"));
+    return std::nan("");
+  }
   const auto figure = [&](int i) { return means[i].item<double>(); };
   const double loss = figure(0);
   std::optional<Rewards> rewards;

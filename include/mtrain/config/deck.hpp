@@ -13,6 +13,11 @@
 
 namespace mtrain::config {
 
+/// A span of time, of the deck's whole seconds.
+struct Duration {
+  int64_t seconds;
+};
+
 struct Model {
   std::string model_name_or_path;  ///< exactly one of this ...
   std::string model_config;        ///< ... and this is given
@@ -93,7 +98,8 @@ struct Train {
   int64_t per_device_train_batch_size;
   int64_t gradient_accumulation_steps;
   double num_train_epochs;
-  int64_t max_steps;  ///< -1: num_train_epochs decides
+  int64_t max_steps;                 ///< -1: num_train_epochs decides
+  std::optional<Duration> max_time;  ///< of the process; null: no end
   int64_t seed;
   RecomputeGranularity recompute_granularity;
   RecomputeMethod recompute_method;
