@@ -160,7 +160,14 @@ void Trainer::load_or_initialise() {
         !continues_in(output_dir, resume_from_)) {
       remove_earlier_run(output_dir);
     }
-    log_.emplace(output_dir, writes, step_);
+    log_.emplace(output_dir, writes, step_,
+                 LogOptions{deck_.log.report_to == config::ReportTo::kTensorboard,
+                            deck_.log.plot_loss});
+    if (!deck_.log.log_per_rank) return;
+    char name[32];
+    std::snprintf(name, sizeof name, "rank-%05d.log", session_.rank());
+    fs::create_directories(output_dir / "logs");
+    log::open_file((output_dir / "logs" / name).string());
   });
 }
 

@@ -148,6 +148,7 @@ struct Log {
   bool plot_loss;
   std::optional<int64_t> eval_steps;  ///< null: logging_steps
   bool log_per_rank;
+  std::optional<int64_t> profile_step;
 };
 
 struct Deck {
