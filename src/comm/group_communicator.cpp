@@ -45,8 +45,8 @@ class NotedWork : public Work {
 
   void wait() override {
     if (over_) return inner_->wait();
-    around([this] { inner_->wait(); });
     over_ = true;
+    around([this] { inner_->wait(); });
   }
 
   bool done() override {

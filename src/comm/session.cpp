@@ -28,7 +28,9 @@ class Meeting {
         number_(activity.starts(lane, OperationKind::kMeeting, 0)) {
     activity_.waits(lane_, number_);
   }
-  ~Meeting() { activity_.waited(lane_, number_, true); }
+  ~Meeting() {
+    if (exceptions_ == std::uncaught_exceptions()) activity_.waited(lane_, number_, true);
+  }
   Meeting(const Meeting&) = delete;
   Meeting& operator=(const Meeting&) = delete;
 
@@ -36,6 +38,7 @@ class Meeting {
   Activity& activity_;
   int lane_;
   int64_t number_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 constexpr char kFieldSeparator = '\x1f';

@@ -48,6 +48,11 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
                 seconds_since_process_start());
   start_phases_.push_back(text);
   phase_clock_.restart();
+  if (deck_.train.hang_timeout > 0) {
+    const fs::path output_dir = deck_.checkpoint.output_dir;
+    watchdog_.emplace(session_,
+                      watch::Options{deck_.train.hang_timeout, output_dir / "hang"});
+  }
   read_inputs();
   end_phase("inputs");
   build_model();

@@ -38,8 +38,13 @@ ExitCode Trainer::run() {
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
   const bool stopped = deck_.train.do_train && !train();
+  session_.activity().phase(Phase::kFinish);
   finish(stopped ? "stopped" : "ok");
   return stopped ? kExitRequeue : kExitOk;
+}
+
+std::string Trainer::explain() {
+  return watchdog_ ? watchdog_->explain() : "";
 }
 
 void Trainer::leave_complete() {

@@ -15,6 +15,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
+#include "mtrain/watch/watchdog.hpp"
 #include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
@@ -32,6 +33,9 @@ class Trainer {
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
   /// complete already is left as it is. kExitRequeue when a signal ended it early.
   ExitCode run();
+
+  /// Which rank is to blame for a communication that failed here, if that can be told.
+  std::string explain();
 
  private:
   /// A step that was started and is not settled yet.
@@ -147,6 +151,7 @@ class Trainer {
   StepFigures last_{};
   double eval_loss_;
   TimeByCause times_;
+  std::optional<watch::Watchdog> watchdog_;  ///< ends before all that it watches
 };
 
 }  // namespace mtrain::train

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -151,18 +152,22 @@ class Activity {
   std::vector<TraceEvent> trace_;
 };
 
-/// A task while it lives.
+/// A task while it lives. Left by an exception it stays, so that one can still tell where
+/// the rank failed; so do the other ranges.
 class ActivityRange {
  public:
   ActivityRange(Activity& activity, const Task& task) : activity_(activity) {
     activity_.begin(task);
   }
-  ~ActivityRange() { activity_.end(); }
+  ~ActivityRange() {
+    if (exceptions_ == std::uncaught_exceptions()) activity_.end();
+  }
   ActivityRange(const ActivityRange&) = delete;
   ActivityRange& operator=(const ActivityRange&) = delete;
 
  private:
   Activity& activity_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 /// A phase while it lives; then the one before again.
@@ -172,13 +177,16 @@ class PhaseRange {
       : activity_(activity), before_(activity.progress().phase) {
     activity_.phase(phase);
   }
-  ~PhaseRange() { activity_.phase(before_); }
+  ~PhaseRange() {
+    if (exceptions_ == std::uncaught_exceptions()) activity_.phase(before_);
+  }
   PhaseRange(const PhaseRange&) = delete;
   PhaseRange& operator=(const PhaseRange&) = delete;
 
  private:
   Activity& activity_;
   Phase before_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace mtrain

@@ -101,6 +101,7 @@ struct Train {
   LossAverage loss_average;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
+  double hang_timeout;          ///< seconds; 0: hangs are not looked for
   int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never
   bool deterministic;
   Compat compat;
