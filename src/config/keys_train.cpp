@@ -75,6 +75,9 @@ void declare_guards(SectionKeys<Train>& train) {
             any_value(),
             "a loss or gradient norm that is not finite is never applied; stop: the run "
             "ends; skip: it goes on with the next step");
+  train.add("hang_timeout", &Train::hang_timeout, 60.0, at_least(0),
+            "seconds without progress after which a hang is reported and the run ended; "
+            "more where steps take long; 0: never");
   train.add("max_nonfinite_steps", &Train::max_nonfinite_steps, 3, at_least(1),
             "skip: so many of them in a row end the run");
   train

@@ -15,6 +15,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
+#include "mtrain/watch/watchdog.hpp"
 #include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
@@ -33,6 +34,9 @@ class Trainer {
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
   /// complete already is left as it is. kExitRequeue when a signal ended it early.
   ExitCode run();
+
+  /// Which rank is to blame for a communication that failed here, if that can be told.
+  std::string explain();
 
  private:
   /// A step that was started and is not settled yet.
@@ -61,8 +65,16 @@ class Trainer {
   bool stop_here(Stop why);
   /// Compares the copies of weights that several ranks hold, at the steps the deck says.
   void check_copies();
+  /// The samples of the next step, their loss weights set. Collective.
+  StepBatch draw();
+  /// Runs a batch forward and backward.
+  void run_passes(const StepBatch& batch);
   /// Starts one optimizer step. On a GPU it runs on while the host goes ahead.
   void step();
+  /// Updates the weights by the gradients of `batch` and notes the step as under way.
+  void update(const StepBatch& batch);
+  /// "rank 3 (tensor 1, data 0, stage 1)".
+  std::string rank_name() const;
   /// Waits for the oldest step under way, checks its figures and logs it when its turn
   /// has come.
   void settle();
@@ -131,13 +143,15 @@ class Trainer {
   int64_t interval_tokens_ = 0;  ///< since then, by this process
   double interval_flops_ = 0;
   RouterLog interval_router_;
-  int64_t first_step_ = 0;  ///< steps done when this process began to train
+  DoingTimes interval_start_{};  ///< of this rank, when the interval began
+  int64_t first_step_ = 0;       ///< steps done when this process began to train
   Stopwatch interval_clock_, clock_;
   Stopwatch phase_clock_;
   std::vector<std::string> start_phases_;  ///< "weights 0.31 s": the way to step 1
   StepFigures last_{};
   double eval_loss_;
   TimeByCause times_;
+  std::optional<watch::Watchdog> watchdog_;  ///< ends before all that it watches
 };
 
 }  // namespace mtrain::train

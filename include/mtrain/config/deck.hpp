@@ -109,6 +109,7 @@ struct Train {
   bool balance_micro_batches;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
+  double hang_timeout;          ///< seconds; 0: hangs are not looked for
   int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never
   bool deterministic;
   Compat compat;
@@ -156,6 +157,7 @@ struct Log {
   bool plot_loss;
   std::optional<int64_t> eval_steps;  ///< null: logging_steps
   bool log_per_rank;
+  std::optional<int64_t> profile_step;
 };
 
 struct Deck {
