@@ -1,6 +1,6 @@
 // Writes one rank's HDF5 file; called by every rank that saves. HDF5 lays the file out,
-// the tensors' bytes go past it: HDF5 is not thread safe, and store() may run on any
-// thread.
+// the tensors' bytes go past it: store() may run on any thread, and keeps nobody from
+// HDF5.
 #include <ATen/ATen.h>
 
 #include <algorithm>

@@ -54,6 +54,7 @@ void Trainer::leave_complete() {
 bool Trainer::train() {
   interval_clock_.restart();
   first_step_ = step_;
+  saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
   // returns.
   const size_t late = device_.is_cpu() ? 0 : 1;
