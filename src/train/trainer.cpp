@@ -61,6 +61,7 @@ bool Trainer::train() {
   const PhaseRange phase(session_.activity(), Phase::kStep);
   interval_clock_.restart();
   first_step_ = step_;
+  saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
   // returns.
   const size_t late = device_.is_cpu() ? 0 : 1;
