@@ -60,14 +60,11 @@ std::string key_tables() {
 
 std::string not_built_table() {
   std::string out =
-      "\n## Not built yet\n\nRefused by name (or, where it says so, a warning) until "
-      "they are "
+      "\n## Not built yet\n\nRefused by name until they are "
       "built.\n\n| key | values | what is missing |\n|---|---|---|\n";
   for (const NotBuilt& row : not_built()) {
-    const bool warns = row.effect == NotBuilt::Effect::kWarning;
     const std::string values = row.values == "*" ? "any" : code(row.values);
-    out += cat("| `", row.key, "` | ", values, " | ", row.capability,
-               warns ? " (warning)" : "", " |\n");
+    out += cat("| `", row.key, "` | ", values, " | ", row.capability, " |\n");
   }
   return out;
 }

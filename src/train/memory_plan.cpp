@@ -41,12 +41,6 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
   return items;
 }
 
-double total_bytes(const std::vector<models::MemoryItem>& items) {
-  double total = 0;
-  for (const auto& item : items) total += item.bytes;
-  return total;
-}
-
 std::string memory_table(std::vector<models::MemoryItem> items) {
   std::stable_sort(items.begin(), items.end(),
                    [](const auto& a, const auto& b) { return a.bytes > b.bytes; });

@@ -154,6 +154,7 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.max_samples = d.max_samples;
   options.packing = d.packing;
   options.neat_packing = d.neat_packing;
+  options.documents_apart = d.pt_packing == config::PtPacking::kDocuments;
   options.train_on_prompt = d.train_on_prompt;
   options.mask_history = d.mask_history;
   options.enable_thinking = d.enable_thinking;

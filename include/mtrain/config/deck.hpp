@@ -72,6 +72,7 @@ struct Data {
   std::optional<int64_t> max_samples;
   std::optional<bool> packing;
   bool neat_packing;
+  PtPacking pt_packing;
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;
@@ -105,8 +106,10 @@ struct Train {
   int recompute_num_layers;
   std::vector<std::string> recompute_modules;
   LossAverage loss_average;
+  bool balance_micro_batches;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
+  double hang_timeout;          ///< seconds; 0: hangs are not looked for
   int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never
   bool deterministic;
   Compat compat;
@@ -154,6 +157,7 @@ struct Log {
   bool plot_loss;
   std::optional<int64_t> eval_steps;  ///< null: logging_steps
   bool log_per_rank;
+  std::optional<int64_t> profile_step;
 };
 
 struct Deck {

@@ -79,12 +79,6 @@ class LayerBytes {
   nn::SelectiveRecompute selective_;
 };
 
-double sum(const std::vector<MemoryItem>& items) {
-  double total = 0;
-  for (const auto& item : items) total += item.bytes;
-  return total;
-}
-
 }  // namespace
 
 ActivationMemory Config::activation_memory(const ActivationShape& shape) const {
@@ -108,7 +102,7 @@ ActivationMemory Config::activation_memory(const ActivationShape& shape) const {
     if (item.bytes > 0) memory.kept.push_back(item);
   }
   if (groups > 0) memory.kept.push_back({"inputs of groups", groups * layer.stream()});
-  memory.workspace = layer.backward_workspace() + again * sum(layer.kept());
+  memory.workspace = layer.backward_workspace() + again * total_bytes(layer.kept());
   if (!shape.head) return memory;
   memory.kept.push_back({"loss head", 2 * layer.stream()});
   const int64_t rows = (sizes_.vocab + shape.tensor - 1) / shape.tensor;
