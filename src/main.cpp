@@ -29,8 +29,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   if (!text.empty()) return kExitOk;
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
-  config::ParsedDeck parsed =
-      tools::read_deck(session, line, config::Purpose::kTrain);
+  config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
   session.agree([&] { train::take_from_model(parsed); });
 
   // 3. Either print what would be done, or do it.
