@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kCastElements = int64_t{16} << 20;  // cast at a time for Hugging Face
+constexpr double kSlowDisk = 100e6;  // bytes a second and rank, until a save was measured
 
 /// Bytes that read back otherwise than written are no fault of the user's input.
 template <class Action>
@@ -44,7 +45,8 @@ CheckpointSaver::CheckpointSaver(const config::Checkpoint& options,
                                  at::ScalarType dtype, const comm::Session& session)
     : options_(options),
       session_(session),
-      snapshot_(optimizer, options.save_only_model, dtype, session) {}
+      snapshot_(optimizer, options.save_only_model, dtype, session),
+      guessed_seconds_(static_cast<double>(optimizer.state_bytes()) / kSlowDisk) {}
 
 void CheckpointSaver::save(const checkpoint::TrainingState& state,
                            const std::string& deck_text,
@@ -182,8 +184,14 @@ void CheckpointSaver::commit(const Cancelled&) {
       options_.output_dir, static_cast<int>(*options_.save_total_limit), state_.step);
 }
 
+double CheckpointSaver::expected_seconds() const {
+  const double one = longest_seconds_ > 0 ? longest_seconds_ : guessed_seconds_;
+  return phase_ == Phase::kIdle ? one : 2 * one;
+}
+
 void CheckpointSaver::end_save() {
   phase_ = Phase::kIdle;
+  longest_seconds_ = std::max(longest_seconds_, clock_.seconds());
   hf_writer_.reset();
   committed_ = session_.broadcast_text(installed_.string());
   log::info(cat("checkpoint saved: ", committed_.string(), " (training stood still ",

@@ -38,6 +38,10 @@ class CheckpointSaver {
   /// Returns when nothing is unfinished.
   void wait();
 
+  /// Seconds a save may take from its start to its end on disk, an unfinished one before
+  /// it included: the longest so far, else at the speed of a slow disk.
+  double expected_seconds() const;
+
   /// The last committed checkpoint of this object; empty before the first.
   const std::filesystem::path& committed() const { return committed_; }
 
@@ -70,6 +74,7 @@ class CheckpointSaver {
   std::vector<std::string> summaries_, hf_summaries_;  ///< of all ranks
   Stopwatch clock_;  ///< since the save began, earlier ones done
   double copy_seconds_ = 0, blocking_seconds_ = 0;
+  double guessed_seconds_, longest_seconds_ = 0;
   std::filesystem::path installed_;  ///< what commit() made, on rank 0
   std::filesystem::path committed_;
   BackgroundWork work_;  ///< last: ends before what it uses goes

@@ -5,20 +5,26 @@
 
 #include <vector>
 
+#include "mtrain/report/pictures.hpp"
+
 namespace mtrain::train {
 
+/// Tokens of the busiest expert over the mean of all.
+double largest_load(const report::LayerLoad& layer);
+
 /// Means over the steps of an interval. The losses are without their factors; `loads` has
-/// each layer with experts: tokens of the busiest expert over the mean of all.
+/// each layer with experts.
 struct RouterReport {
   double balance_loss, z_loss;  ///< sums over layers
   double entropy;               ///< mean over layers, nats
-  std::vector<double> loads;
+  std::vector<report::LayerLoad> loads;
   double largest_load() const;
 };
 
 class RouterLog {
  public:
-  /// nn::RouterFigures of one step, fp64 [layers, figures], summed over all ranks.
+  /// nn::RouterFigures of one step, fp64 [layers, figures] on the host, summed over all
+  /// ranks.
   void add(const at::Tensor& figures);
   bool empty() const { return steps_ == 0; }
   /// Of the steps since the last call.

@@ -119,6 +119,27 @@ BOOST_AUTO_TEST_CASE(signals_stop_at_a_step_boundary) {
   }
 }
 
+// Far more steps than fit in; a process with too little time for any does one.
+BOOST_AUTO_TEST_CASE(max_time_stops_with_a_checkpoint) {
+  const TinyRun run("guard-time");
+  const Words keys = words("tensor_model_parallel_size=2 lr_scheduler_type=constant");
+  int64_t steps = 0;
+  for (int start = 1; start <= 2; ++start) {
+    const Outcome outcome =
+        run.run(2, keys + words("max_steps=100000 max_time=00:00:00:01"));
+    BOOST_REQUIRE_MESSAGE(outcome.exit_code == 85, outcome.output);
+    BOOST_TEST(says(outcome.output, "as max_time is up, after step"), outcome.output);
+    const auto newest = checkpoint::newest_checkpoint(run.at("out"));
+    const int64_t now = checkpoint::CheckpointReader(newest.value()).state().step;
+    BOOST_TEST(now > steps);
+    steps = now;
+  }
+  const Words end = words(cat("max_steps=", steps + 2));
+  run.succeed(2, keys + end);
+  run.succeed(2, keys + end + words("output_dir=" + run.at("whole").string()));
+  BOOST_TEST((weights(run) == test::read_text(run.at("whole") / "model.safetensors")));
+}
+
 namespace {
 
 struct Case {

@@ -131,7 +131,9 @@ class ModelConfig {
   virtual int layers() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t head_dim() const = 0;
-  virtual int64_t experts() const = 0;       ///< of a layer; 0 for none
+  virtual int64_t experts() const = 0;  ///< of a layer; 0 for none
+  /// The load-balancing loss's coefficient as config.json has it; 0 without experts.
+  virtual double balance_coefficient() const = 0;
   virtual at::ScalarType dtype() const = 0;  ///< of the published weights
   virtual double initializer_range() const = 0;
   /// Parameters, tied ones once.
