@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tiny_run.hpp"
+#include "run/tiny_run.hpp"
 
 namespace mtrain::test {
 
