@@ -109,6 +109,7 @@ inline double total_bytes(const std::vector<MemoryItem>& items) {
 struct ActivationShape {
   int64_t tokens;
   int tensor;         ///< tensor-parallel ranks
+  int expert;         ///< expert-parallel ranks
   int expert_tensor;  ///< expert-tensor-parallel ranks
   bool sequence_parallel;
   at::ScalarType dtype;
