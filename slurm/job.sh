@@ -4,7 +4,7 @@
 #   mtrain_job DEFAULT_DECK [DECK] [key=value ...]
 #
 # Variables: MTRAIN (the program, ./mtrain), LAUNCHER (srun or mpirun), CHAIN=yes (do not requeue: the
-# next job of a chain goes on). slurm/site.sh, where there is one, loads this cluster's modules first.
+# next job of a chain goes on), DOCTOR=yes (mtrain --doctor on all ranks first). slurm/site.sh, where there is one, loads this cluster's modules first.
 # shellcheck shell=bash
 
 readonly kStopped=85 # mtrain: stopped by request with a checkpoint, start me again
@@ -44,6 +44,9 @@ check_deck() {
     return 1
   fi
 }
+
+# Libraries, machines and the links between all ranks of the job.
+examine() { $(launcher "$SLURM_NTASKS") "$mtrain" --doctor; }
 
 # SIGUSR1 is Slurm's warning (--signal) before the time limit or a pre-emption; SIGTERM comes from a
 # person: scancel --batch --signal=TERM. Either way the ranks get SIGUSR1: mpirun does not pass TERM on.
@@ -106,6 +109,7 @@ mtrain_job() {
   say "start $((${SLURM_RESTART_COUNT:-0} + 1)) of job $SLURM_JOB_ID: $deck on $SLURM_NTASKS ranks," \
     "$SLURM_JOB_NUM_NODES nodes ($SLURM_JOB_NODELIST)"
   check_nodes "$deck" && check_deck "$deck" "$@" || exit $kFault
+  [[ ${DOCTOR-no} == no ]] || examine || exit 1
   train "$deck" "$@"
   code=$?
   say "mtrain ended with $code"
