@@ -9,9 +9,9 @@
 
 #include "checkpoint_paths.hpp"
 #include "coverage.hpp"
-#include "crc32c.hpp"
 #include "file.hpp"
 #include "manifest.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"

@@ -1,8 +1,8 @@
 // Opens committed checkpoints; called to resume, to convert and to inspect.
 #include <map>
 
-#include "crc32c.hpp"
 #include "group_source.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 

@@ -5,8 +5,8 @@
 #include <cstdio>
 
 #include "box_json.hpp"
-#include "crc32c.hpp"
 #include "dtype.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/json.hpp"
 #include "strict_json.hpp"

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "box_copy.hpp"
-#include "crc32c.hpp"
 #include "dtype.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 
 namespace mtrain::checkpoint {

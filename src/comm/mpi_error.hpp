@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "mtrain/base/error.hpp"
+#include "mtrain/comm/communicator.hpp"
 
 namespace mtrain::comm {
 
@@ -14,8 +14,9 @@ inline void check_mpi(int code, const std::string& operation) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw Error(cat("MPI ", operation, " failed: ", std::string(text, text + length)),
-              "look at the other ranks' messages: one of them probably ended first");
+  throw CommunicationError(
+      cat("MPI ", operation, " failed: ", std::string(text, text + length)),
+      "look at the other ranks' messages: one of them probably ended first");
 }
 
 }  // namespace mtrain::comm

@@ -172,17 +172,19 @@ void NcclLink::settle(const std::string& operation, const std::string& awaited) 
 void NcclLink::require(ncclResult_t result, const std::string& operation) {
   if (accepted(result)) return;
   failed_ = true;
-  throw Error(cat("NCCL: ", operation, " in group ", name_,
-                  " failed: ", ncclGetErrorString(result), ": ", ncclGetLastError(comm_)),
-              "look at the other ranks' messages; NCCL_DEBUG=INFO makes NCCL tell more");
+  throw CommunicationError(
+      cat("NCCL: ", operation, " in group ", name_,
+          " failed: ", ncclGetErrorString(result), ": ", ncclGetLastError(comm_)),
+      "look at the other ranks' messages; NCCL_DEBUG=INFO makes NCCL tell more");
 }
 
 void NcclLink::give_up(const std::string& operation, const std::string& awaited) {
   failed_ = true;
   const std::chrono::duration<double> seconds = patience_;
-  throw Error(cat("NCCL: ", operation, " in group ", name_, ": waited ", seconds.count(),
-                  " s for ", awaited),
-              "look at the other ranks' messages: one of them probably ended or hangs");
+  throw CommunicationError(
+      cat("NCCL: ", operation, " in group ", name_, ": waited ", seconds.count(),
+          " s for ", awaited),
+      "look at the other ranks' messages: one of them probably ended or hangs");
 }
 
 }  // namespace mtrain::comm

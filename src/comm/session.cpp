@@ -19,6 +19,28 @@ struct Outcome {
   std::string what, remedy;
 };
 
+/// A meeting of all ranks while it lives.
+class Meeting {
+ public:
+  Meeting(Activity& activity, int lane)
+      : activity_(activity),
+        lane_(lane),
+        number_(activity.starts(lane, OperationKind::kMeeting, 0)) {
+    activity_.waits(lane_, number_);
+  }
+  ~Meeting() {
+    if (exceptions_ == std::uncaught_exceptions()) activity_.waited(lane_, number_, true);
+  }
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
+
+ private:
+  Activity& activity_;
+  int lane_;
+  int64_t number_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
 constexpr char kFieldSeparator = '\x1f';
 
 std::string pack(const Outcome& outcome) {
@@ -68,6 +90,9 @@ Session::Session(int* argc, char*** argv) {
   MPI_Comm_size(local, &local_size_);
   MPI_Comm_rank(local, &local_rank_);
   MPI_Comm_free(&local);
+  Lane everyone{"all ranks", {}};
+  for (int rank = 0; rank < world_size_; ++rank) everyone.ranks.push_back(rank);
+  meetings_ = activity_->add_lane(everyone);
 }
 
 Session::~Session() {
@@ -75,10 +100,12 @@ Session::~Session() {
 }
 
 void Session::barrier() const {
+  const Meeting meeting(*activity_, meetings_);
   check_mpi(MPI_Barrier(MPI_COMM_WORLD), "barrier");
 }
 
 std::vector<std::string> Session::all_gather_text(const std::string& text) const {
+  const Meeting meeting(*activity_, meetings_);
   const auto ranks = static_cast<size_t>(world_size_);
   const int length = static_cast<int>(text.size());
   std::vector<int> lengths(ranks), offsets(ranks);
@@ -139,10 +166,11 @@ std::unique_ptr<Communicator> Session::make_group(
                                                 static_cast<int>(ranks.size()));
   if (ranks.size() == 1) {
     return std::make_unique<GroupCommunicator>(std::make_unique<SoloCommunicator>(name),
-                                               nullptr);
+                                               nullptr, ranks, *activity_);
   }
   auto device = make_device_communicator(backend, *host, channels);
-  return std::make_unique<GroupCommunicator>(std::move(host), std::move(device));
+  return std::make_unique<GroupCommunicator>(std::move(host), std::move(device), ranks,
+                                             *activity_);
 }
 
 void Session::abort(int code) const {
@@ -170,6 +198,7 @@ ProcessGroups make_groups(const Session& session, const RankGrid& grid, Backend 
   const int stages = grid.sizes().pipeline, stage = grid.coordinates(rank).pipeline;
   const bool at_end = stage == 0 || stage == stages - 1;
   ProcessGroups groups;
+  groups.activity = &session.activity();
   groups.world = session.make_group("world", everyone, backend);
   groups.tensor = group(Axis::kTensor);
   groups.data = group(Axis::kDataContext);

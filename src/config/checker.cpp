@@ -107,10 +107,6 @@ void check_built(Checker& checker) {
     if (!checker.given(row.key) || !needs_missing(row, text, key->default_text)) continue;
     // mprep only uses the keys of this section, and can prepare for any stage.
     if (checker.purpose() == Purpose::kPrepare && key->section != "data") continue;
-    if (row.effect == NotBuilt::Effect::kWarning) {
-      checker.no_effect(row.key, cat(row.capability, " is not built yet"));
-      continue;
-    }
     checker.fault({row.key},
                   cat(row.key, " = ", shown(text), " needs ", row.capability,
                       ", which is not built yet"),

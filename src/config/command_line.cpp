@@ -85,7 +85,9 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   if (name == "version") out.version = true;
   if (name == "check") out.check = true;
   if (name == "dump-deck") out.dump_deck = true;
+  if (name == "ranks") out.ranks = true;
   if (name == "dump-reference") out.dump_reference = true;
+  if (name == "dump-coming-from") out.dump_coming_from = true;
   if (name == "world-size") {
     out.world_size =
         static_cast<int>(number_after(option, at_least(1), kMostRanks, faults));
@@ -97,7 +99,8 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
 }
 
 void check_together(const CommandLine& out, Faults& faults) {
-  const bool needs_no_deck = out.help || out.version || out.dump_reference;
+  const bool needs_no_deck =
+      out.help || out.version || out.dump_reference || out.dump_coming_from;
   if (out.deck.empty() && !needs_no_deck) {
     faults.add("", "no deck is given",
                "give the path of an INI or YAML deck; see --help");

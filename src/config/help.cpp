@@ -105,9 +105,14 @@ std::vector<Flag> flags_of(Purpose program) {
                    "read and check everything, print the resolved deck and the plan, and "
                    "end; runs as a single process without GPU"});
   flags.push_back({"world-size", "N", "number of ranks --check plans for"});
+  flags.push_back(
+      {"ranks", "",
+       "print the smallest number of ranks the deck's layout fits (others are "
+       "multiples of it), and end"});
   flags.push_back({"dump-deck", "",
                    "print the resolved deck with the origin of every value, and end"});
   flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});
+  flags.push_back({"dump-coming-from", "", "print docs/coming-from.md, and end", true});
   return flags;
 }
 

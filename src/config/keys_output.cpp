@@ -44,12 +44,15 @@ void declare_log(std::vector<Key>& keys) {
           "steps between log lines")
       .with_note("The reference's default of 500 shows nothing of a short run.");
   log.add("report_to", &Log::report_to, ReportTo::kNone, any_value(),
-          "where figures go besides trainer_log.jsonl");
-  log.add("plot_loss", &Log::plot_loss, false, any_value(), "draw training_loss.svg");
+          "where figures go besides trainer_log.jsonl: event files in output_dir/runs");
+  log.add("plot_loss", &Log::plot_loss, false, any_value(),
+          "draw training_loss.svg and, of models with experts, moe_load.svg");
   log.add("eval_steps", &Log::eval_steps, {}, at_least(1),
           "steps between evaluations; null: logging_steps");
   log.add("log_per_rank", &Log::log_per_rank, false, any_value(),
-          "one log file for each rank");
+          "one log file for each rank, in output_dir/logs");
+  log.add("profile_step", &Log::profile_step, {}, at_least(1),
+          "write trace-step-N.json: what every rank did in this step");
 }
 
 }  // namespace mtrain::config

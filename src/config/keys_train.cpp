@@ -26,6 +26,13 @@ void declare_run(SectionKeys<Train>& train) {
             "passes over the data, where max_steps is not given");
   train.add("max_steps", &Train::max_steps, -1, at_least(-1),
             "steps to train; -1: num_train_epochs decides; 0: train nothing, only save");
+  train
+      .add("max_time", &Train::max_time, {}, above(0),
+           "a run that would go on for longer stops early, with a checkpoint and exit "
+           "code 85; counted from the start of the program")
+      .with_note(
+          "As Lightning's max_time. What the next step and a save may take is kept "
+          "free.");
   train.add("seed", &Train::seed, 42, at_least(0), "seed of everything random");
 }
 
@@ -68,6 +75,9 @@ void declare_guards(SectionKeys<Train>& train) {
             any_value(),
             "a loss or gradient norm that is not finite is never applied; stop: the run "
             "ends; skip: it goes on with the next step");
+  train.add("hang_timeout", &Train::hang_timeout, 60.0, at_least(0),
+            "seconds without progress after which a hang is reported and the run ended; "
+            "more where steps take long; 0: never");
   train.add("max_nonfinite_steps", &Train::max_nonfinite_steps, 3, at_least(1),
             "skip: so many of them in a row end the run");
   train

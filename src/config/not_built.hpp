@@ -9,16 +9,11 @@
 namespace mtrain::config {
 
 struct NotBuilt {
-  enum class Effect {
-    kRefused,  ///< the run would differ from what was asked for
-    kWarning,  ///< the run is the same, something beside it is missing
-  };
   std::string key;
   /// Which values: words separated by spaces, "> 1", "!= word", or "*" for any but the
   /// default.
   std::string values;
   std::string capability;  ///< what is missing, as a subject: "context parallelism"
-  Effect effect = Effect::kRefused;
 };
 
 /// The list to shorten: each capability that is built deletes its lines.

@@ -14,8 +14,9 @@ namespace {
 
 class Executor {
  public:
-  Executor(const ScheduleShape& shape, PipelineModel& model, comm::Communicator& pipeline)
-      : shape_(shape), model_(model), pipeline_(pipeline) {}
+  Executor(const ScheduleShape& shape, PipelineModel& model, comm::Communicator& pipeline,
+           Activity& activity)
+      : shape_(shape), model_(model), pipeline_(pipeline), activity_(activity) {}
 
   void run(const Op& op) {
     const ProfileRange range(to_string(op));
@@ -43,9 +44,12 @@ class Executor {
 
   void compute(const Op& op) {
     const at::Tensor input = take_incoming(op);
-    result_ = op.direction == Direction::kForward
-                  ? model_.forward(op.chunk, op.micro_batch, input)
-                  : model_.backward(op.chunk, op.micro_batch, input);
+    const bool forward = op.direction == Direction::kForward;
+    const ActivityRange range(
+        activity_, {forward ? Doing::kForward : Doing::kBackward,
+                    forward ? "forward" : "backward", op.chunk, op.micro_batch});
+    result_ = forward ? model_.forward(op.chunk, op.micro_batch, input)
+                      : model_.backward(op.chunk, op.micro_batch, input);
   }
 
   at::Tensor take_incoming(const Op& op) {
@@ -84,6 +88,7 @@ class Executor {
   ScheduleShape shape_;
   PipelineModel& model_;
   comm::Communicator& pipeline_;
+  Activity& activity_;
   at::Tensor result_;
   std::map<Key, Transfer> incoming_;
   std::vector<comm::Pending> sends_;
@@ -92,8 +97,9 @@ class Executor {
 }  // namespace
 
 void run_schedule(const std::vector<Op>& ops, const ScheduleShape& shape,
-                  PipelineModel& model, comm::Communicator& pipeline) {
-  Executor executor(shape, model, pipeline);
+                  PipelineModel& model, comm::Communicator& pipeline,
+                  Activity& activity) {
+  Executor executor(shape, model, pipeline, activity);
   for (const Op& op : ops) executor.run(op);
 }
 

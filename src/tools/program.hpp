@@ -15,7 +15,6 @@ int run_program(int argc, char** argv, Program program);
 
 /// Reads the deck on rank 0 and parses it on all; warnings are logged. Collective.
 config::ParsedDeck read_deck(const comm::Session& session,
-                             const config::CommandLine& line, config::Purpose purpose,
-                             int world_size);
+                             const config::CommandLine& line, config::Purpose purpose);
 
 }  // namespace mtrain::tools

@@ -34,12 +34,20 @@ void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
                   "choose another folder");
 }
 
+/// Whether a run tells of itself under this name in its output_dir.
+bool is_record_of_run(const std::string& name) {
+  for (const char* known : {"trainer_log.jsonl", "run_summary.json", "runs", "logs",
+                            "hang", "training_loss.svg", "moe_load.svg"})
+    if (name == known) return true;
+  return name.starts_with("trace-step-") && name.ends_with(".json");
+}
+
 /// Token stores are what a run that failed early leaves, and, where it died before its
 /// first checkpoint, a log; anything else is somebody's.
 bool holds_only_beginnings(const fs::path& dir, bool may_resume) {
   for (const auto& entry : fs::directory_iterator(dir)) {
-    const bool log = may_resume && entry.path().filename() == "trainer_log.jsonl";
-    if (!log && entry.path().extension() != ".h5") return false;
+    const bool record = may_resume && is_record_of_run(entry.path().filename());
+    if (!record && entry.path().extension() != ".h5") return false;
   }
   return true;
 }
@@ -48,8 +56,10 @@ bool holds_only_beginnings(const fs::path& dir, bool may_resume) {
 
 void remove_earlier_run(const fs::path& dir) {
   for (const auto& folder : checkpoint::list_checkpoints(dir)) fs::remove_all(folder);
-  for (const char* name : {"trainer_log.jsonl", "run_summary.json"})
-    fs::remove(dir / name);
+  std::vector<fs::path> records;
+  for (const auto& entry : fs::directory_iterator(dir))
+    if (is_record_of_run(entry.path().filename())) records.push_back(entry.path());
+  for (const auto& record : records) fs::remove_all(record);
 }
 
 bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& checkpoint) {
@@ -125,7 +135,8 @@ void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& 
 
 void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,
                const comm::Session& session) {
-  constexpr int64_t kChunkBytes = int64_t{64} << 20;
+  // Written while still in the processor's cache.
+  constexpr int64_t kChunkBytes = int64_t{4} << 20;
   const auto plan = tensor_plan(options);
   std::optional<checkpoint::SafetensorsWriter> writer;
   session.agree([&] {

@@ -11,7 +11,7 @@ void run_forward(const config::Deck& deck, const comm::ProcessGroups& groups,
   model.start_step(batch.micro_batches, false, nullptr, gather);
   const auto shape = schedule_shape(deck, static_cast<int>(batch.micro_batches.size()));
   parallel::run_schedule(parallel::forward_schedule(shape, groups.pipeline->rank()),
-                         shape, model, *groups.pipeline);
+                         shape, model, *groups.pipeline, *groups.activity);
 }
 
 }  // namespace mtrain::train

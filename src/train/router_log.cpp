@@ -11,8 +11,14 @@ namespace mtrain::train {
 
 using nn::RouterFigures;
 
+double largest_load(const report::LayerLoad& layer) {
+  return *std::max_element(layer.experts.begin(), layer.experts.end());
+}
+
 double RouterReport::largest_load() const {
-  return loads.empty() ? 0.0 : *std::max_element(loads.begin(), loads.end());
+  double largest = 0;
+  for (const auto& layer : loads) largest = std::max(largest, train::largest_load(layer));
+  return largest;
 }
 
 void RouterLog::add(const at::Tensor& figures) {
@@ -33,7 +39,9 @@ RouterReport RouterLog::take() {
     report.balance_loss += figure(RouterFigures::kBalance);
     report.z_loss += figure(RouterFigures::kZ);
     report.entropy += figure(RouterFigures::kEntropy);
-    report.loads.push_back(tokens.max().item<double>() * experts / all);
+    const at::Tensor loads = tokens * (experts / all);
+    const auto* first = loads.data_ptr<double>();
+    report.loads.push_back({static_cast<int>(layer), {first, first + loads.numel()}});
   }
   report.entropy /= static_cast<double>(std::max<size_t>(1, report.loads.size()));
   *this = {};

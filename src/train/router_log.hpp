@@ -5,14 +5,19 @@
 
 #include <vector>
 
+#include "mtrain/report/pictures.hpp"
+
 namespace mtrain::train {
 
+/// Tokens of the busiest expert over the mean of all.
+double largest_load(const report::LayerLoad& layer);
+
 /// Means over the steps of an interval. The losses are without their factors; `loads` has
-/// each layer with experts: tokens of the busiest expert over the mean of all.
+/// each layer with experts.
 struct RouterReport {
   double balance_loss, z_loss;  ///< sums over layers
   double entropy;               ///< mean over layers, nats
-  std::vector<double> loads;
+  std::vector<report::LayerLoad> loads;
   double largest_load() const;
 };
 

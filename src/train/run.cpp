@@ -17,7 +17,7 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
   if (!model.empty()) open_model(config, model);
   if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
   const std::string& store = deck.data.tokenized_path;
-  if (store.empty()) return;
+  if (!store_exists(deck.data)) return;
   for (const auto& path : {store, eval_store_path(store)}) {
     if (std::filesystem::exists(path)) {
       check_store(path, deck.train.stage, config.vocab_size());
@@ -28,7 +28,14 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
 }  // namespace
 
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
-  return Trainer(parsed, session).run();
+  Trainer trainer(parsed, session);
+  try {
+    return trainer.run();
+  } catch (const comm::CommunicationError& error) {
+    const std::string reason = error.on_all_ranks() ? "" : trainer.explain();
+    if (reason.empty()) throw;
+    throw Error(cat(error.what(), "; ", reason), error.remedy());
+  }
 }
 
 std::string check_run(const config::ParsedDeck& parsed, int world_size) {

@@ -7,6 +7,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "progress.hpp"
+#include "run_pictures.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -44,6 +45,23 @@ void add_rewards(Json& line, const std::optional<Rewards>& rewards,
   line[prefix + "rewards_margins"] = nine_digits(rewards->chosen - rewards->rejected);
 }
 
+Json to_json(const Spread& s, const char* slowest) {
+  return {{"min", nine_digits(s.least)},
+          {"mean", nine_digits(s.mean)},
+          {"max", nine_digits(s.most)},
+          {slowest, s.rank}};
+}
+
+/// Seconds by what they went into, over the ranks.
+Json to_json(const RankTimes& times) {
+  Json json;
+  for (int i = 0; i < kDoings; ++i)
+    json[to_string(static_cast<Doing>(i))] =
+        to_json(times.of[static_cast<size_t>(i)], "max_rank");
+  json["work"] = to_json(times.work, "slowest_rank");
+  return json;
+}
+
 std::string fixed(double value, const char* format) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);
@@ -60,16 +78,19 @@ std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir) 
   return steps.is_number_integer() ? std::optional(steps.get<int64_t>()) : std::nullopt;
 }
 
-RunLog::RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step)
+RunLog::RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step,
+               const LogOptions& options)
     : output_dir_(output_dir),
       writes_(writes),
       terminal_(on_terminal()),
-      from_step_(from_step) {
+      from_step_(from_step),
+      options_(options) {
   if (!writes_) return;
   const auto path = output_dir / "trainer_log.jsonl";
   cut_log(path, from_step);
   log_.open(path, std::ios::app);
   if (!log_) throw UserError(cat("cannot write ", path.string()), "check output_dir");
+  if (options.tensorboard) tensorboard_.emplace(output_dir / "runs", from_step);
 }
 
 void RunLog::step(const StepFigures& f) {
@@ -96,8 +117,37 @@ void RunLog::step(const StepFigures& f) {
     line["router_entropy"] = nine_digits(f.router->entropy);
     line["moe_load_max_over_mean"] = nine_digits(f.router->largest_load());
   }
+  if (f.times) line["seconds_by_phase"] = to_json(*f.times);
   log_ << line.dump() << "\n" << std::flush;
+  if (f.router) router_ = f.router;
+  if (tensorboard_) to_tensorboard(f);
   progress(f, elapsed, remaining);
+}
+
+void RunLog::to_tensorboard(const StepFigures& f) {
+  std::vector<report::Scalar> scalars = {
+      {"train/loss", f.loss},
+      {"train/grad_norm", f.grad_norm},
+      {"train/learning_rate", f.learning_rate},
+      {"train/epoch", f.epoch},
+      {"speed/tokens_per_second", f.tokens_per_second},
+      {"speed/tflops_per_gpu", f.tflops_per_rank},
+      {"memory/peak_bytes", static_cast<double>(f.peak_memory_bytes)}};
+  if (f.rewards) {
+    scalars.push_back({"train/rewards_chosen", f.rewards->chosen});
+    scalars.push_back({"train/rewards_rejected", f.rewards->rejected});
+    scalars.push_back({"train/rewards_accuracies", f.rewards->accuracy});
+  }
+  if (f.router) {
+    scalars.push_back({"moe/aux_loss", f.router->balance_loss});
+    scalars.push_back({"moe/z_loss", f.router->z_loss});
+    scalars.push_back({"moe/router_entropy", f.router->entropy});
+    scalars.push_back({"moe/load_max_over_mean", f.router->largest_load()});
+  }
+  for (int i = 0; f.times && i < kDoings; ++i)
+    scalars.push_back({"seconds/" + to_string(static_cast<Doing>(i)),
+                       f.times->of[static_cast<size_t>(i)].mean});
+  tensorboard_->scalars(f.step, scalars);
 }
 
 void RunLog::progress(const StepFigures& f, double elapsed, double remaining) {
@@ -126,6 +176,7 @@ void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
   if (!rewards) line["eval_perplexity"] = nine_digits(std::exp(loss));
   add_rewards(line, rewards, "eval_");
   line["eval_runtime"] = std::round(seconds * 1000) / 1000;
+  if (tensorboard_) tensorboard_->scalars(step, {{"eval/loss", loss}});
   log_ << line.dump() << "\n" << std::flush;
   const std::string second =
       rewards ? cat("chosen preferred ", fixed(100 * rewards->accuracy, "%.1f"), " %")
@@ -134,8 +185,12 @@ void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
                 fixed(loss, "%.4f"), ", ", second));
 }
 
+void RunLog::draw() const {
+  if (writes_ && options_.pictures) draw_pictures(output_dir_, router_);
+}
+
 void RunLog::summary(const std::string& result, const StepFigures& last,
-                     const TimeByCause& times,
+                     const TimeByCause& times, const RankTimes& ranks,
                      const std::vector<int64_t>& peak_memory_per_rank,
                      double final_eval_loss) {
   if (!writes_) return;
@@ -155,10 +210,12 @@ void RunLog::summary(const std::string& result, const StepFigures& last,
                {"wall_seconds", std::round(total * 1000) / 1000},
                {"wall_seconds_by_cause", seconds},
                {"productive_share", total > 0 ? nine_digits(stepping / total) : 0.0},
+               {"step_seconds_by_phase", to_json(ranks)},
                {"peak_memory_bytes_per_rank", peak_memory_per_rank}};
   if (last.router) {
-    for (const double load : last.router->loads)
-      json["moe_load_max_over_mean_per_layer"].push_back(nine_digits(load));
+    for (const auto& layer : last.router->loads)
+      json["moe_load_max_over_mean_per_layer"].push_back(
+          nine_digits(largest_load(layer)));
   }
   if (std::isfinite(final_eval_loss)) json["eval_loss"] = nine_digits(final_eval_loss);
   std::ofstream(output_dir_ / "run_summary.json") << json.dump(2) << "\n";

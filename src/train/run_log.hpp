@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "mtrain/base/timer.hpp"
+#include "mtrain/report/tensorboard.hpp"
+#include "rank_times.hpp"
 #include "router_log.hpp"
 
 namespace mtrain::train {
@@ -33,6 +35,12 @@ struct StepFigures {
   int64_t peak_memory_bytes;           ///< of rank 0, so far
   std::optional<Rewards> rewards;      ///< of preference training
   std::optional<RouterReport> router;  ///< of models with experts
+  std::optional<RankTimes> times;      ///< of the logging interval's steps
+};
+
+/// What a run writes beside trainer_log.jsonl.
+struct LogOptions {
+  bool tensorboard, pictures;
 };
 
 /// Where wall time went, by cause, in seconds.
@@ -47,25 +55,32 @@ class RunLog {
  public:
   /// `append`: a resumed run continues trainer_log.jsonl, dropping lines after
   /// `from_step`.
-  RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step);
+  RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step,
+         const LogOptions& options);
 
   void step(const StepFigures& figures);
   /// `rewards`: of preference training, whose loss has no perplexity.
   void evaluation(int64_t step, int64_t total_steps, double loss,
                   const std::optional<Rewards>& rewards, double seconds);
-  /// Writes run_summary.json.
+  /// Draws the pictures anew, if they are wanted.
+  void draw() const;
+  /// Writes run_summary.json. `ranks`: times of all steps.
   void summary(const std::string& result, const StepFigures& last,
-               const TimeByCause& times, const std::vector<int64_t>& peak_memory_per_rank,
-               double final_eval_loss);
+               const TimeByCause& times, const RankTimes& ranks,
+               const std::vector<int64_t>& peak_memory_per_rank, double final_eval_loss);
 
  private:
+  void to_tensorboard(const StepFigures& figures);
   void progress(const StepFigures& figures, double elapsed, double remaining);
 
   std::filesystem::path output_dir_;
   bool writes_;
   bool terminal_;
   int64_t from_step_;
+  LogOptions options_;
   std::ofstream log_;
+  std::optional<report::TensorBoardWriter> tensorboard_;
+  std::optional<RouterReport> router_;  ///< the last one
   Stopwatch since_start_;
 };
 

@@ -41,6 +41,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
       groups_(comm::make_groups(session, grid_,
                                 choose_backend(parsed.deck.parallel.backend, device_))),
+      vote_(stop_, parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
   char text[32];
@@ -48,6 +49,11 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
                 seconds_since_process_start());
   start_phases_.push_back(text);
   phase_clock_.restart();
+  if (deck_.train.hang_timeout > 0) {
+    const fs::path output_dir = deck_.checkpoint.output_dir;
+    watchdog_.emplace(session_,
+                      watch::Options{deck_.train.hang_timeout, output_dir / "hang"});
+  }
   read_inputs();
   end_phase("inputs");
   build_model();
@@ -166,7 +172,14 @@ void Trainer::load_or_initialise() {
         !continues_in(output_dir, resume_from_)) {
       remove_earlier_run(output_dir);
     }
-    log_.emplace(output_dir, writes, step_);
+    log_.emplace(output_dir, writes, step_,
+                 LogOptions{deck_.log.report_to == config::ReportTo::kTensorboard,
+                            deck_.log.plot_loss});
+    if (!deck_.log.log_per_rank) return;
+    char name[32];
+    std::snprintf(name, sizeof name, "rank-%05d.log", session_.rank());
+    fs::create_directories(output_dir / "logs");
+    log::open_file((output_dir / "logs" / name).string());
   });
 }
 

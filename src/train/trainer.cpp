@@ -13,6 +13,7 @@
 #include "mtrain/base/profile.hpp"
 #include "passes.hpp"
 #include "replica_check.hpp"
+#include "step_trace.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -36,9 +37,14 @@ ExitCode Trainer::run() {
   }
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
-  const bool stopped = deck_.train.do_train && !train();
+  const bool stopped = only_evaluates ? vote_.result() != Stop::kNo : !train();
+  session_.activity().phase(Phase::kFinish);
   finish(stopped ? "stopped" : "ok");
   return stopped ? kExitRequeue : kExitOk;
+}
+
+std::string Trainer::explain() {
+  return watchdog_ ? watchdog_->explain() : "";
 }
 
 void Trainer::leave_complete() {
@@ -52,8 +58,10 @@ void Trainer::leave_complete() {
 }
 
 bool Trainer::train() {
+  const PhaseRange phase(session_.activity(), Phase::kStep);
   interval_clock_.restart();
   first_step_ = step_;
+  saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
   // returns.
   const size_t late = device_.is_cpu() ? 0 : 1;
@@ -65,10 +73,11 @@ bool Trainer::train() {
     account("step");
     saver_->poll();
     const bool last = step_ == total_steps_;
-    const bool stop = !last && stop_requested();
+    const Stop stop = vote_.result();
     const int64_t every = deck_.checkpoint.save_steps;
-    if (!last && (stop || (every > 0 && step_ % every == 0))) save(false);
-    if (stop) return stop_here();
+    const bool stops = stop != Stop::kNo;
+    if (!last && (stops || (every > 0 && step_ % every == 0))) save(false);
+    if (!last && stops) return stop_here(stop);
     const auto eval_every = deck_.log.eval_steps;
     const bool wanted = last || (eval_every && step_ % *eval_every == 0);
     if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
@@ -77,15 +86,11 @@ bool Trainer::train() {
   return true;
 }
 
-bool Trainer::stop_requested() const {
-  const auto received = session_.all_gather_text(stop_.received() ? "stop" : "");
-  return std::ranges::find(received, "stop") != received.end();
-}
-
-bool Trainer::stop_here() {
+bool Trainer::stop_here(Stop why) {
   saver_->wait();
   account("save");
-  log::info(cat("stopped by request after step ", step_, " of ", total_steps_,
+  const std::string cause = why == Stop::kRequested ? "by request" : "as max_time is up,";
+  log::info(cat("stopped ", cause, " after step ", step_, " of ", total_steps_,
                 ": the same command resumes"));
   return false;
 }
@@ -97,10 +102,14 @@ void Trainer::check_copies() {
   check_replicas(model_->buffer(), step_, session_);
 }
 
-void Trainer::step() {
-  const ProfileRange range(cat("step ", step_ + 1));
+StepBatch Trainer::draw() {
+  const ActivityRange range(session_.activity(), {Doing::kData, "reading of data"});
   StepBatch batch = loader_->step(cursor_);
   scale_weights(batch, deck_.train.loss_average, *groups_.data);
+  return batch;
+}
+
+void Trainer::run_passes(const StepBatch& batch) {
   if (preference_) {
     const auto pairs = static_cast<double>(loader_->sampler().global_batch_size());
     preference_->begin(batch, 1 / pairs);
@@ -109,8 +118,30 @@ void Trainer::step() {
   model_->start_step(batch.micro_batches, true, &*sync_, &*gather_);
   const auto shape = schedule_shape(deck_, static_cast<int>(batch.micro_batches.size()));
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
-                         shape, *model_, *groups_.pipeline);
+                         shape, *model_, *groups_.pipeline, session_.activity());
   sync_->finish();
+  vote_.start(saver_->expected_seconds());
+}
+
+void Trainer::step() {
+  const ProfileRange range(cat("step ", step_ + 1));
+  session_.activity().step(step_ + 1);
+  std::optional<StepTrace> trace;
+  if (deck_.log.profile_step == step_ + 1) trace.emplace(session_, step_ + 1);
+  const StepBatch batch = draw();
+  run_passes(batch);
+  update(batch);
+  if (trace) trace->write(deck_.checkpoint.output_dir, rank_name());
+}
+
+std::string Trainer::rank_name() const {
+  const comm::Coordinates at = grid_.coordinates(session_.rank());
+  return cat("rank ", session_.rank(), " (tensor ", at.tensor, ", data ", at.data,
+             ", stage ", at.pipeline, ")");
+}
+
+void Trainer::update(const StepBatch& batch) {
+  const ActivityRange range(session_.activity(), {Doing::kOptimizer, "optimizer"});
   const auto totals = optimizer_->totals(shares());
   const double rate = schedule_->rate(step_);
   optimizer_->update(rate, totals);
@@ -229,6 +260,12 @@ void Trainer::log_step(const StepRecord& record) {
   last_.tokens_per_second = static_cast<double>(interval_tokens_) / seconds;
   last_.tflops_per_rank = interval_flops_ / seconds / session_.world_size() / 1e12;
   last_.peak_memory_bytes = peak_memory_bytes(device_);
+  const DoingTimes times = session_.activity().times();
+  log::to_file(cat("steps to ", record.step, ": ", to_string(times - interval_start_),
+                   "; peak memory ",
+                   human_bytes(static_cast<double>(last_.peak_memory_bytes))));
+  last_.times = spread_over_ranks(times - interval_start_, *groups_.world);
+  interval_start_ = times;
   if (!interval_router_.empty()) last_.router = interval_router_.take();
   log_->step(last_);
   interval_loss_ = interval_flops_ = 0;
@@ -240,6 +277,8 @@ at::Tensor Trainer::evaluation_means() {
   at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
   int64_t count = 0;
   for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
+    vote_.start(saver_->expected_seconds());
+    if (vote_.result() != Stop::kNo) return {};
     const StepBatch batch = eval_loader_->evaluation_step(i);
     if (preference_) preference_->begin(batch, 1);
     run_forward(deck_, groups_, *model_, batch, &*gather_);
@@ -256,8 +295,13 @@ at::Tensor Trainer::evaluation_means() {
 double Trainer::evaluate() {
   if (!eval_loader_) return std::nan("");
   settle_to(0);
+  const PhaseRange phase(session_.activity(), Phase::kEvaluation);
   const Stopwatch clock;
   const at::Tensor means = evaluation_means();
+  if (!means.defined()) {
+    log::warning(cat("evaluation after step ", step_, " given up: the run shall stop"));
+    return std::nan("");
+  }
   const auto figure = [&](int i) { return means[i].item<double>(); };
   const double loss = figure(0);
   std::optional<Rewards> rewards;
@@ -299,6 +343,8 @@ checkpoint::TrainingState Trainer::state() const {
 }
 
 void Trainer::save(bool last) {
+  const PhaseRange phase(session_.activity(), Phase::kSave);
+  log_->draw();
   settle_to(0);
   gather_->require_all();
   std::optional<HfExport> hf;
@@ -331,7 +377,10 @@ void Trainer::finish(const std::string& result) {
   last_.tokens = tokens_;
   groups_.world->all_reduce(peaks, comm::Reduce::kSum);
   const auto* first = peaks.data_ptr<int64_t>();
-  log_->summary(result, last_, times_, {first, first + peaks.numel()}, eval_loss_);
+  const auto times = spread_over_ranks(session_.activity().times(), *groups_.world);
+  if (deck_.train.do_train) log::info(to_string(times));
+  log_->draw();
+  log_->summary(result, last_, times_, times, {first, first + peaks.numel()}, eval_loss_);
 }
 
 }  // namespace mtrain::train

@@ -15,10 +15,12 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
+#include "mtrain/watch/watchdog.hpp"
 #include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
 #include "stop_request.hpp"
+#include "stop_vote.hpp"
 #include "token_stores.hpp"
 
 namespace mtrain::train {
@@ -32,6 +34,9 @@ class Trainer {
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
   /// complete already is left as it is. kExitRequeue when a signal ended it early.
   ExitCode run();
+
+  /// Which rank is to blame for a communication that failed here, if that can be told.
+  std::string explain();
 
  private:
   /// A step that was started and is not settled yet.
@@ -56,14 +61,20 @@ class Trainer {
 
   /// False when it was stopped before the last step.
   bool train();
-  /// Whether any rank was asked to stop. Collective.
-  bool stop_requested() const;
-  /// The end of a run that was asked to stop; false.
-  bool stop_here();
+  /// The end of a run that stops early; false.
+  bool stop_here(Stop why);
   /// Compares the copies of weights that several ranks hold, at the steps the deck says.
   void check_copies();
+  /// The samples of the next step, their loss weights set. Collective.
+  StepBatch draw();
+  /// Runs a batch forward and backward.
+  void run_passes(const StepBatch& batch);
   /// Starts one optimizer step. On a GPU it runs on while the host goes ahead.
   void step();
+  /// Updates the weights by the gradients of `batch` and notes the step as under way.
+  void update(const StepBatch& batch);
+  /// "rank 3 (tensor 1, data 0, stage 1)".
+  std::string rank_name() const;
   /// Waits for the oldest step under way, checks its figures and logs it when its turn
   /// has come.
   void settle();
@@ -75,7 +86,7 @@ class Trainer {
   void log_step(const StepRecord& record);
   double evaluate();
   /// Means over the whole evaluation set: of the loss, then of further figures; fp64 on
-  /// the host. Collective.
+  /// the host; undefined where the ranks shall stop before it is through. Collective.
   at::Tensor evaluation_means();
   /// This rank's share of the loss of the passes just run, then of further figures.
   at::Tensor shares() const;
@@ -106,6 +117,7 @@ class Trainer {
   at::Device device_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
+  StopVote vote_;
   StepGuard guard_;
   ModelDescription description_;
   StorePaths stores_;
@@ -131,13 +143,15 @@ class Trainer {
   int64_t interval_tokens_ = 0;  ///< since then, by this process
   double interval_flops_ = 0;
   RouterLog interval_router_;
-  int64_t first_step_ = 0;  ///< steps done when this process began to train
+  DoingTimes interval_start_{};  ///< of this rank, when the interval began
+  int64_t first_step_ = 0;       ///< steps done when this process began to train
   Stopwatch interval_clock_, clock_;
   Stopwatch phase_clock_;
   std::vector<std::string> start_phases_;  ///< "weights 0.31 s": the way to step 1
   StepFigures last_{};
   double eval_loss_;
   TimeByCause times_;
+  std::optional<watch::Watchdog> watchdog_;  ///< ends before all that it watches
 };
 
 }  // namespace mtrain::train

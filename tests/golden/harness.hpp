@@ -95,7 +95,7 @@ struct Harness {
                                         static_cast<int>(batch.micro_batches.size()),
                                         true};
     parallel::run_schedule(parallel::training_schedule(shape, groups.pipeline->rank()),
-                           shape, *stage, *groups.pipeline);
+                           shape, *stage, *groups.pipeline, *groups.activity);
     sync.finish();
   }
 

@@ -96,7 +96,8 @@ void check_losses(const Products& model, const ScheduleShape& s, int64_t width) 
 void train(const ScheduleShape& s, int64_t width, comm::Communicator& pipeline) {
   const int stage = pipeline.rank();
   Products model(s, stage, width);
-  run_schedule(training_schedule(s, stage), s, model, pipeline);
+  run_schedule(training_schedule(s, stage), s, model, pipeline,
+               test::session().activity());
   BOOST_TEST(model.forwards == s.chunks * s.micro_batches);
   BOOST_TEST(model.backwards == s.chunks * s.micro_batches);
   const double product = product_of_weights(s.stages * s.chunks);
@@ -112,7 +113,8 @@ void train(const ScheduleShape& s, int64_t width, comm::Communicator& pipeline) 
 void evaluate(const ScheduleShape& s, int64_t width, comm::Communicator& pipeline) {
   const int stage = pipeline.rank();
   Products model(s, stage, width);
-  run_schedule(forward_schedule(s, stage), s, model, pipeline);
+  run_schedule(forward_schedule(s, stage), s, model, pipeline,
+               test::session().activity());
   BOOST_TEST(model.forwards == s.chunks * s.micro_batches);
   BOOST_TEST(model.backwards == 0);
   if (stage == s.stages - 1) check_losses(model, s, width);

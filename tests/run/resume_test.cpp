@@ -31,7 +31,7 @@ std::vector<nlohmann::json> figures(const fs::path& output_dir, int64_t first) {
   for (auto line : test::read_jsonl(output_dir / "trainer_log.jsonl")) {
     if (line["current_steps"].get<int64_t>() <= first) continue;
     for (const char* key : {"tokens_per_second", "tflops_per_gpu", "peak_memory_bytes",
-                            "elapsed_time", "remaining_time"})
+                            "seconds_by_phase", "elapsed_time", "remaining_time"})
       line.erase(key);
     kept.push_back(line);
   }

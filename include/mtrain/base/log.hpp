@@ -14,6 +14,13 @@ Level level();
 /// Prefix of warnings and errors, such as "rank 3"; empty for none.
 void set_prefix(std::string prefix);
 
+/// From now on every line is also appended to this file, with the time, whatever the
+/// level. Throws UserError when it cannot be opened.
+void open_file(const std::string& path);
+
+/// One line to the file alone, if there is one.
+void to_file(const std::string& line);
+
 /// One line to stdout; nothing else is written to stdout by the libraries.
 void info(const std::string& line);
 /// One line "warning: ..." / "error: ..." to stderr.

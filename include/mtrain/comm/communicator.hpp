@@ -8,7 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "mtrain/base/error.hpp"
+
 namespace mtrain::comm {
+
+/// A failure of MPI or NCCL. The cause is mostly another rank's.
+class CommunicationError : public Error {
+ public:
+  using Error::Error;
+};
 
 /// A started operation; it keeps its tensors alive. They must stay untouched until wait()
 /// has returned. Destroying one that was not waited for waits. It must not outlive its

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mtrain/base/activity.hpp"
 #include "mtrain/comm/communicator.hpp"
 #include "mtrain/comm/rank_grid.hpp"
 
@@ -26,6 +27,9 @@ class Session {
   int local_size() const { return local_size_; }
   /// Which of them this is.
   int local_rank() const { return local_rank_; }
+
+  /// What this rank does. Meetings and the operations of all groups are noted there.
+  Activity& activity() const { return *activity_; }
 
   void barrier() const;
   /// Every rank's text, in rank order, on every rank.
@@ -60,10 +64,13 @@ class Session {
   int world_size_ = 1;
   int local_size_ = 1;
   int local_rank_ = 0;
+  std::unique_ptr<Activity> activity_ = std::make_unique<Activity>();
+  int meetings_ = 0;  ///< lane of what the ranks exchange here
 };
 
 /// One communicator per axis of the grid this program uses.
 struct ProcessGroups {
+  Activity* activity = nullptr;  ///< of the session
   std::unique_ptr<Communicator> world;
   std::unique_ptr<Communicator> tensor;
   std::unique_ptr<Communicator> data;  ///< data x context

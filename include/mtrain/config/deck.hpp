@@ -13,6 +13,11 @@
 
 namespace mtrain::config {
 
+/// A span of time, of the deck's whole seconds.
+struct Duration {
+  int64_t seconds;
+};
+
 struct Model {
   std::string model_name_or_path;  ///< exactly one of this ...
   std::string model_config;        ///< ... and this is given
@@ -93,7 +98,8 @@ struct Train {
   int64_t per_device_train_batch_size;
   int64_t gradient_accumulation_steps;
   double num_train_epochs;
-  int64_t max_steps;  ///< -1: num_train_epochs decides
+  int64_t max_steps;                 ///< -1: num_train_epochs decides
+  std::optional<Duration> max_time;  ///< of the process; null: no end
   int64_t seed;
   RecomputeGranularity recompute_granularity;
   RecomputeMethod recompute_method;
@@ -103,6 +109,7 @@ struct Train {
   bool balance_micro_batches;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
+  double hang_timeout;          ///< seconds; 0: hangs are not looked for
   int64_t check_weight_hash_across_dp_replicas_interval;  ///< 0: never
   bool deterministic;
   Compat compat;
@@ -150,6 +157,7 @@ struct Log {
   bool plot_loss;
   std::optional<int64_t> eval_steps;  ///< null: logging_steps
   bool log_per_rank;
+  std::optional<int64_t> profile_step;
 };
 
 struct Deck {

@@ -99,10 +99,17 @@ struct MemoryItem {
   double bytes;
 };
 
+inline double total_bytes(const std::vector<MemoryItem>& items) {
+  double total = 0;
+  for (const auto& item : items) total += item.bytes;
+  return total;
+}
+
 /// A micro-batch on one rank, as far as memory is concerned.
 struct ActivationShape {
   int64_t tokens;
   int tensor;         ///< tensor-parallel ranks
+  int expert;         ///< expert-parallel ranks
   int expert_tensor;  ///< expert-tensor-parallel ranks
   bool sequence_parallel;
   at::ScalarType dtype;

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "mtrain/base/activity.hpp"
 #include "mtrain/comm/communicator.hpp"
 #include "mtrain/parallel/schedule.hpp"
 
@@ -24,9 +25,9 @@ class PipelineModel {
   virtual at::Tensor empty_activation(int micro_batch) const = 0;
 };
 
-/// Runs all ops of this stage, in order. Returns when all are complete and all sends
-/// received.
+/// Runs all ops of this stage, in order, and tells `activity` of each. Returns when all
+/// are complete and all sends received.
 void run_schedule(const std::vector<Op>& ops, const ScheduleShape& shape,
-                  PipelineModel& model, comm::Communicator& pipeline);
+                  PipelineModel& model, comm::Communicator& pipeline, Activity& activity);
 
 }  // namespace mtrain::parallel

@@ -5,6 +5,7 @@
 // A tile never crosses experts; what it reads beyond its expert's rows is not stored, or
 // zeroed where it would be summed.
 #include "grouped_product.hpp"
+#include "grouped_store.cuh"
 #include "grouped_tiles.cuh"
 #include "hopper.cuh"
 #include "tensor_map.hpp"
@@ -16,12 +17,10 @@ namespace {
 using namespace hopper;
 
 constexpr int kStages = 4;
-constexpr int kGroup = 128;    ///< threads of a warpgroup
 constexpr int kConsumers = 2;  ///< warpgroups that multiply
 constexpr int kThreads = kGroup * (1 + kConsumers);
 constexpr int kChunk = 64 * kDepth * 2;  ///< bytes of 64 x kDepth elements
 constexpr int kAChunks = kRows / 64, kBChunks = kColumns / 64;
-constexpr int kPiece = 32;  ///< columns of fp32 that are stored at once
 
 struct Stage {
   uint8_t a[kAChunks * kChunk];
@@ -32,7 +31,7 @@ template <Kind kind>
 struct Shared {
   Stage stages[kStages];
   /// What a warpgroup's results pass through, in turn.
-  float pieces[kSumsRows<kind> ? kConsumers : 0][2][64 * kPiece];
+  Pieces pieces[kSumsRows<kind> ? kConsumers : 0];
   Barrier full[kStages], empty[kStages];
   int tile_ends[];  ///< pairs of tiles up to each expert; unused where all have as many
 
@@ -91,7 +90,6 @@ __device__ __forceinline__ void copy_tile(const Tile& tile, int depth, Stage& to
 /// Which columns of the tile's matrix come with stage i of those that bring its values:
 /// two pieces for each warpgroup, in the place of b.
 constexpr int kValueColumns = 2 * kPiece, kValueStages = kColumns / kValueColumns;
-constexpr int kPieceBytes = 64 * kPiece * 4;
 
 __device__ __forceinline__ void copy_values(const Tile& tile, int i, Stage& to,
                                             const CUtensorMap& matrices,
@@ -188,54 +186,6 @@ __device__ __forceinline__ void sum_tile(const Tile& tile, int group, bool insid
   release(previous);
 }
 
-/// Transposes 4 x 4 words between neighbouring four lanes.
-__device__ __forceinline__ void transpose_quad(uint32_t (&word)[4]) {
-  const int lane = threadIdx.x % 4;
-#pragma unroll
-  for (int bit = 1; bit < 4; bit *= 2) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      if (j & bit) continue;
-      const bool high = lane & bit;
-      const uint32_t other =
-          __shfl_xor_sync(0xffffffffu, high ? word[j] : word[j | bit], bit);
-      (high ? word[j] : word[j | bit]) = other;
-    }
-  }
-}
-
-/// Rounds to bf16; a thread stores eight neighbours at once.
-__device__ __forceinline__ void store_rows(const Tile& tile, int group,
-                                           const Sizes& sizes, const float (&sum)[128],
-                                           BFloat16* out) {
-  const int thread = threadIdx.x % kGroup, lane = thread % kWarp;
-  const int row = tile.row + 64 * group + thread / kWarp * 16 + lane / 4;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-#pragma unroll
-    for (int i = 0; i < kColumns / 32; ++i) {
-      uint32_t word[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const float pair[2] = {sum[16 * i + 4 * j + 2 * half],
-                               sum[16 * i + 4 * j + 2 * half + 1]};
-        word[j] = group_of<BFloat16, 2>(pair).raw;
-      }
-      transpose_quad(word);
-      const int column = tile.column + 32 * i + 8 * (lane % 4), at = row + 8 * half;
-      if (at < tile.row_end && column < sizes.columns)
-        *reinterpret_cast<uint4*>(out + int64_t{at} * sizes.columns + column) =
-            uint4{word[0], word[1], word[2], word[3]};
-    }
-  }
-}
-
-/// Where two neighbours of a piece lie: 16 bytes are swizzled within a row of 128 by it.
-__device__ __forceinline__ float2* in_piece(void* piece, int row, int column) {
-  return reinterpret_cast<float2*>(static_cast<float*>(piece) + row * kPiece +
-                                   ((column / 4) ^ (row % 8)) * 4 + column % 4);
-}
-
 /// Takes the values that the tile's matrix holds as the sum's first terms.
 __device__ __forceinline__ void take_values(Shared<Kind::kBackwardWeight>& shared,
                                             int group, bool inside, Ring& ring,
@@ -257,32 +207,6 @@ __device__ __forceinline__ void take_values(Shared<Kind::kBackwardWeight>& share
     }
     release(&shared.empty[ring.stage]);
     ring.advance();
-  }
-}
-
-/// Stores fp32 through shared memory, a piece behind the other; the copy engine leaves
-/// out what is outside the expert's matrix.
-__device__ __forceinline__ void store_matrix(const Tile& tile, int group,
-                                             const float (&sum)[128],
-                                             float (&pieces)[2][64 * kPiece],
-                                             const CUtensorMap& out) {
-  const int thread = threadIdx.x % kGroup, lane = thread % kWarp;
-  const int row = thread / kWarp * 16 + lane / 4;
-#pragma unroll
-  for (int i = 0; i < kColumns / kPiece; ++i) {
-    float* piece = pieces[i % 2];
-    if (thread == 0) await_put<1>();
-    named_barrier(1 + group, kGroup);
-#pragma unroll
-    for (int j = 0; j < 2 * (kPiece / 8); ++j) {
-      const int half = j % 2, column = j / 2 * 8 + lane % 4 * 2;
-      const int from = (i * kPiece / 8 + j / 2) * 4 + 2 * half;
-      *in_piece(piece, row + 8 * half, column) = float2{sum[from], sum[from + 1]};
-    }
-    publish_shared();
-    named_barrier(1 + group, kGroup);
-    if (thread == 0)
-      put_box(out, tile.column + i * kPiece, tile.row + 64 * group, tile.expert, piece);
   }
 }
 
@@ -374,7 +298,7 @@ void launch_rows(const at::Tensor& a, const CUtensorMap& b, const Sizes& sizes,
 
 }  // namespace
 
-bool suits_grouped_product(const at::Tensor& rows, int64_t in, int64_t out) {
+bool suits_grouped_product(const at::Tensor& rows, const at::Tensor& matrices_EOI) {
   static const bool hopper = [] {
     int device = 0, major = 0, minor = 0;
     cudaGetDevice(&device);
@@ -382,7 +306,11 @@ bool suits_grouped_product(const at::Tensor& rows, int64_t in, int64_t out) {
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     return major == 9 && minor == 0;
   }();
-  return hopper && rows.scalar_type() == at::kBFloat16 && in % 8 == 0 && out % 8 == 0;
+  const auto on_16_bytes = [](const at::Tensor& x) {
+    return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  };
+  return hopper && rows.scalar_type() == at::kBFloat16 && matrices_EOI.size(1) % 8 == 0 &&
+         matrices_EOI.size(2) % 8 == 0 && on_16_bytes(rows) && on_16_bytes(matrices_EOI);
 }
 
 void grouped_forward(const at::Tensor& x_NI, const at::Tensor& weight_EOI,

@@ -39,7 +39,8 @@ Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
       stage_(groups.pipeline->rank()),
       stages_(groups.pipeline->size()),
       data_ranks_(groups.data->size()),
-      chunks_(static_cast<size_t>(options.chunks)) {
+      chunks_(static_cast<size_t>(options.chunks)),
+      activity_(groups.activity) {
   if (const int64_t experts = sizes_.experts.count; experts > 0) {
     dispatcher_ =
         nn::make_dispatcher(options.experts.dispatcher, *groups.expert, experts);

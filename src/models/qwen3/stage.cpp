@@ -128,6 +128,7 @@ nn::Stream Stage::run_group(Chunk& chunk, const Group& group, nn::Stream stream,
   pass.saved.assign(static_cast<size_t>(group.end - group.begin), {});
   for (int i = group.begin; i < group.end; ++i) {
     Layer& layer = chunk.layers[static_cast<size_t>(i)];
+    enter(layer);
     if (first_run) require(layer.params);
     auto& saved = pass.saved[static_cast<size_t>(i - group.begin)];
     stream = layer.block.forward(stream, batch, saved);
@@ -194,6 +195,7 @@ at::Tensor Stage::backward(int chunk_index, int micro_batch, const at::Tensor& g
     if (group.recompute) run_group(chunk, group, {kept.input, {}}, batch, kept, false);
     for (int i = group.end; i-- > group.begin;) {
       Layer& layer = chunk.layers[static_cast<size_t>(i)];
+      enter(layer);
       auto& saved = kept.saved[static_cast<size_t>(i - group.begin)];
       d_stream = layer.block.backward(d_stream, batch, saved);
       report(layer.params, micro_batch);

@@ -75,6 +75,9 @@ class Stage : public Model {
                        const nn::MicroBatch& batch, GroupPass& pass, bool first_run);
   void run_head(const nn::Stream& stream, int micro_batch, Pass& pass);
   void require(const std::vector<parallel::Parameter*>& params);
+  void enter(const Layer& layer) const {
+    if (activity_) activity_->layer(layer.index);
+  }
   void report(const std::vector<parallel::Parameter*>& params, int micro_batch);
   void show(const std::string& name, const nn::Stream& stream);
   void show_routing(int layer, const nn::Block::Saved& saved);
@@ -103,6 +106,7 @@ class Stage : public Model {
   std::optional<nn::Norm> final_norm_;
   std::optional<nn::LossHead> head_;
   TokenWeights token_weights_;
+  Activity* activity_;  ///< is told of each layer; may be null
   Observer observer_;
   Step step_;
 };

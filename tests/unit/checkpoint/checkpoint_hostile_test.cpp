@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "crc32c.hpp"
 #include "manifest.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "rank_file.hpp"
 #include "saved.hpp"
 

@@ -3,8 +3,8 @@
 
 #include "box_copy.hpp"
 #include "coverage.hpp"
-#include "crc32c.hpp"
 #include "fixtures.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "strict_json.hpp"

@@ -50,11 +50,11 @@ class Folder {
 };
 
 StepFigures figures(int64_t step) {
-  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20, {}, {}};
+  return {step, 10, 0.5, 2.25, 1.5, 1e-3, 100 * step, 1234.56, 0.5, 1 << 20, {}, {}, {}};
 }
 
 void write_steps(const Folder& folder, int64_t from, int64_t to) {
-  RunLog log(folder.path(), true, from);
+  RunLog log(folder.path(), true, from, {});
   for (int64_t step = from + 1; step <= to; ++step) log.step(figures(step));
 }
 
@@ -96,17 +96,17 @@ BOOST_AUTO_TEST_CASE(a_damaged_line_ends_what_is_kept) {
 
 BOOST_AUTO_TEST_CASE(other_ranks_write_nothing) {
   const Folder folder;
-  RunLog log(folder.path(), false, 0);
+  RunLog log(folder.path(), false, 0, {});
   log.step(figures(1));
   log.evaluation(1, 10, 2.0, {}, 0.5);
-  log.summary("done", figures(1), {}, {1}, 2.0);
+  log.summary("done", figures(1), {}, {}, {1}, 2.0);
   BOOST_TEST(std::filesystem::is_empty(folder.path()));
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_that_is_no_number_is_null) {
   const Folder folder;
   {
-    RunLog log(folder.path(), true, 0);
+    RunLog log(folder.path(), true, 0, {});
     StepFigures broken = figures(1);
     broken.loss = std::nan("");
     log.step(broken);
@@ -119,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_no_number_is_null) {
 BOOST_AUTO_TEST_CASE(preference_training_tells_its_rewards) {
   const Folder folder;
   {
-    RunLog log(folder.path(), true, 0);
+    RunLog log(folder.path(), true, 0, {});
     StepFigures step = figures(1);
     step.rewards = {0.5, -0.25, 0.75};
     log.step(step);
@@ -136,8 +136,8 @@ BOOST_AUTO_TEST_CASE(preference_training_tells_its_rewards) {
 
 BOOST_AUTO_TEST_CASE(the_summary_tells_where_time_went) {
   const Folder folder;
-  RunLog log(folder.path(), true, 0);
-  log.summary("completed", figures(10), {{"step", 6.0}, {"checkpoint", 2.0}}, {5, 7},
+  RunLog log(folder.path(), true, 0, {});
+  log.summary("completed", figures(10), {{"step", 6.0}, {"checkpoint", 2.0}}, {}, {5, 7},
               std::nan(""));
   std::ifstream in(folder.path() / "run_summary.json");
   const json summary = json::parse(in);

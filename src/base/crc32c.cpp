@@ -1,5 +1,5 @@
 // CRC-32C by the processor's instruction, three streams at a time, or by tables.
-#include "crc32c.hpp"
+#include "mtrain/base/crc32c.hpp"
 
 #include <array>
 #include <cstring>
@@ -8,7 +8,7 @@
 #include <nmmintrin.h>
 #endif
 
-namespace mtrain::checkpoint {
+namespace mtrain {
 namespace {
 
 constexpr uint32_t kPolynomial = 0x82f63b78;  // reflected
@@ -117,4 +117,4 @@ uint32_t crc32c(uint32_t crc, const void* data, size_t count) {
   return crc32c_by_table(crc, data, count);
 }
 
-}  // namespace mtrain::checkpoint
+}  // namespace mtrain

@@ -1,0 +1,163 @@
+// Stalls of every kind, injected into a toy loop and into the real program: the run ends
+// in time and the culprit is named. MTRAIN_STALLS=100 for the full count,
+// MTRAIN_SLOW_STEPS=2000 for slow steps that are no stalls.
+#define BOOST_TEST_MODULE stalls
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <random>
+#include <thread>
+
+#include "mtrain/base/text.hpp"
+#include "mtrain/base/timer.hpp"
+#include "run/tiny_run.hpp"
+
+using namespace mtrain;
+namespace fs = std::filesystem;
+
+namespace {
+
+int setting(const char* name, int standard) {
+  const char* text = std::getenv(name);
+  return text ? std::atoi(text) : standard;
+}
+
+struct Ended {
+  int exit_code;
+  double seconds;
+  std::string output;
+};
+
+Ended shell(const std::string& command) {
+  const Stopwatch clock;
+  std::FILE* pipe = popen((command + " 2>&1 < /dev/null").c_str(), "r");
+  BOOST_REQUIRE(pipe);
+  Ended ended{0, 0, ""};
+  char buffer[4096];
+  for (size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+    ended.output.append(buffer, n);
+  const int status = pclose(pipe);
+  ended.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  ended.seconds = clock.seconds();
+  return ended;
+}
+
+/// The rank that the verdict names first; -1 for none.
+int named(const std::string& output) {
+  const std::string start = "hang: rank ";
+  const size_t at = output.find(start);
+  return at == std::string::npos ? -1 : std::atoi(output.c_str() + at + start.size());
+}
+
+struct Layout {
+  int tensor, pipeline;
+};
+constexpr int kRanks = 4;
+constexpr double kFloor = 1;
+
+Ended stall(const std::string& fault, int rank, int step, int place, Layout layout,
+            int steps) {
+  return shell(cat(MTRAIN_SOURCE_DIR "/scripts/local_mpirun -np ", kRanks,
+                   " " MTRAIN_STALLING_RANKS " ", fault, " ", rank, " ", step, " ", place,
+                   " ", layout.tensor, " ", layout.pipeline, " ", steps, " ", kFloor, " ",
+                   (test::scratch("stall") / "hang").string()));
+}
+
+bool says(const std::string& output, const std::string& part) {
+  return output.find(part) != std::string::npos;
+}
+
+/// The process of this rank of the mtrain that has `argument` in its command line, once
+/// there is one.
+pid_t await_rank(const std::string& argument, int rank) {
+  const std::string variable = cat("OMPI_COMM_WORLD_RANK=", rank) + std::string(1, '\0');
+  const Stopwatch clock;
+  while (clock.seconds() < 60) {
+    std::error_code gone;
+    for (const auto& entry : fs::directory_iterator("/proc", gone)) {
+      const auto line = test::read_text(entry.path() / "cmdline");
+      const bool program = line.starts_with(MTRAIN_BINARY_DIR "/bin/mtrain");
+      if (program && says(line, argument) &&
+          says(test::read_text(entry.path() / "environ"), variable))
+        return static_cast<pid_t>(std::stoi(entry.path().filename()));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  BOOST_FAIL("no such process");
+  return 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_culprit_is_named) {
+  const int count = setting("MTRAIN_STALLS", 4);
+  const Layout layouts[] = {{4, 1}, {2, 1}, {2, 2}, {1, 2}, {1, 1}};
+  const char* const faults[] = {"stop", "skip", "shape", "reader"};
+  std::mt19937 random(5);
+  const auto below = [&](int bound) {
+    return static_cast<int>(random() % static_cast<unsigned>(bound));
+  };
+  int right = 0;
+  for (int i = 0; i < count; ++i) {
+    const std::string fault = faults[i % 4];
+    const Layout layout = layouts[below(5)];
+    const int rank = below(kRanks), step = 3 + below(5);
+    const int reductions =
+        (layout.tensor > 1 ? 24 : 0) + (layout.tensor * layout.pipeline < 4 ? 2 : 0) + 1;
+    const int place = fault == "reader" ? 0 : below(fault == "stop" ? 24 : reductions);
+    const auto ended = stall(fault, rank, step, place, layout, 12);
+    const bool good = named(ended.output) == rank;
+    right += good;
+    const std::string what =
+        cat(fault, " of rank ", rank, " in step ", step, " at ", place, ", tp",
+            layout.tensor, " pp", layout.pipeline, ": ", ended.seconds, " s\n",
+            good && count < 20 ? "" : ended.output);
+    BOOST_TEST_MESSAGE(cat(good ? "named: " : "NOT NAMED: ", what));
+    BOOST_TEST(ended.exit_code != 0, what);
+    BOOST_TEST(ended.seconds < 30, what);
+  }
+  std::printf("culprit named in %d of %d stalls\n", right, count);
+  BOOST_TEST(right >= 0.95 * count);
+}
+
+BOOST_AUTO_TEST_CASE(slow_steps_are_no_stalls) {
+  const int steps = setting("MTRAIN_SLOW_STEPS", 100);
+  const auto ended = stall("slow", 0, 0, 0, {2, 2}, steps);
+  BOOST_TEST(ended.exit_code == 0, ended.output);
+  BOOST_TEST(!says(ended.output, "hang"), ended.output);
+}
+
+BOOST_AUTO_TEST_CASE(the_real_program_is_watched) {
+  const test::TinyRun run("stall-real");
+  test::Outcome outcome;
+  const Stopwatch clock;
+  std::thread job([&] {
+    outcome = run.run(4, test::words("max_steps=100000 hang_timeout=1 save_steps=0 "
+                                     "tensor_model_parallel_size=2 logging_steps=5"));
+  });
+  const pid_t process = await_rank(run.at("deck.ini").string(), 3);
+  while (test::read_jsonl(run.at("out") / "trainer_log.jsonl").size() < 2 &&
+         clock.seconds() < 60)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  kill(process, SIGSTOP);
+  job.join();
+  BOOST_TEST(outcome.exit_code == 1, outcome.output);
+  BOOST_TEST(named(outcome.output) == 3, outcome.output);
+  BOOST_TEST(says(outcome.output, "(its process is stopped)"), outcome.output);
+  BOOST_TEST(says(outcome.output, "the other 3 ranks have waited"), outcome.output);
+  // Those that live tell where they were.
+  for (const int rank : {0, 1, 2}) {
+    const auto dump = nlohmann::json::parse(
+        test::read_text(run.at("out") / "hang" / cat("rank-0000", rank, ".json")));
+    BOOST_TEST(says(dump["place"], "step "));
+    BOOST_TEST(dump["idle_seconds"].get<double>() > 0.5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_death_ends_the_run_within_ten_seconds) {
+  const auto ended = stall("kill", 2, 4, 7, {2, 2}, 12);
+  BOOST_TEST(ended.exit_code != 0);
+  BOOST_TEST(ended.seconds < 10, ended.output);
+}
