@@ -4,6 +4,7 @@
 #   make demo      train a small Qwen3 on 4 ranks, save, convert and evaluate it
 #   make test      build everything and run the test suite   (ARGS="-L unit": part of it)
 #   make format    format all C++ files
+#   make pages     write the generated pages of docs/ anew: deck.md, coming-from.md, errors.md
 #   make bench     build and run the benchmarks in tests/bench
 #   make setup     install what is missing, and nothing else
 #   make clean     remove what was built; .deps/ with the downloads stays
@@ -30,7 +31,7 @@ ifeq ($(folder),)
   $(error BUILD=$(BUILD) is unknown: use cpu, debug or cuda)
 endif
 
-.PHONY: all demo test format bench setup clean help programs everything can_build
+.PHONY: all demo test format pages bench setup clean help programs everything can_build
 
 all: programs
 	@echo "mtrain, mconvert and mprep are ready ($(folder)/bin). Next: make demo"
@@ -56,6 +57,11 @@ bench: everything
 
 format: setup
 	@python3 -B tests/style/check_format.py --fix
+
+pages: programs
+	@./mtrain --dump-reference >docs/deck.md
+	@./mtrain --dump-coming-from >docs/coming-from.md
+	@python3 -B tests/style/check_errors.py --fix
 
 # ninja itself runs cmake again when a CMake file changes.
 $(folder)/build.ninja: | setup
