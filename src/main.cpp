@@ -3,6 +3,7 @@
 
 #include "mtrain/base/log.hpp"
 #include "mtrain/config/command_line.hpp"
+#include "mtrain/doctor/doctor.hpp"
 #include "mtrain/train/run.hpp"
 #include "tools/program.hpp"
 
@@ -25,18 +26,27 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
       [&] { line = config::parse_command_line(config::Purpose::kTrain, argc, argv); });
   if (session.rank() == 0 && answered(line)) return kExitOk;
   if (line.help || line.version || line.dump_reference) return kExitOk;
+  if (line.doctor) return doctor::examine(session);
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   const int world = line.world_size.value_or(session.world_size());
   const config::ParsedDeck parsed =
-      tools::read_deck(session, line, config::Purpose::kTrain, world);
+      tools::read_deck(session, line, config::Purpose::kTrain,
+                       line.plan_search ? std::nullopt : std::optional(world));
 
   // 3. Either print what would be done, or do it.
   log::info(config::dump_deck(parsed));
   if (line.dump_deck) return kExitOk;
+  if (line.plan_search) {
+    std::string table;
+    session.agree(
+        [&] { table = train::search_plans(parsed, *line.plan_search, line.gpu); });
+    log::info(table);
+    return kExitOk;
+  }
   if (line.check) {
     std::string plan;
-    session.agree([&] { plan = train::check_run(parsed, world); });
+    session.agree([&] { plan = train::check_run(parsed, world, line.gpu); });
     log::info(plan + "check passed");
     return kExitOk;
   }

@@ -86,6 +86,12 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   if (name == "check") out.check = true;
   if (name == "dump-deck") out.dump_deck = true;
   if (name == "dump-reference") out.dump_reference = true;
+  if (name == "doctor") out.doctor = true;
+  if (name == "gpu") out.gpu = option.value.empty() ? "" : option.value.front();
+  if (name == "plan-search") {
+    out.plan_search =
+        static_cast<int>(number_after(option, at_least(1), kMostRanks, faults));
+  }
   if (name == "world-size") {
     out.world_size =
         static_cast<int>(number_after(option, at_least(1), kMostRanks, faults));
@@ -97,7 +103,7 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
 }
 
 void check_together(const CommandLine& out, Faults& faults) {
-  const bool needs_no_deck = out.help || out.version || out.dump_reference;
+  const bool needs_no_deck = out.help || out.version || out.dump_reference || out.doctor;
   if (out.deck.empty() && !needs_no_deck) {
     faults.add("", "no deck is given",
                "give the path of an INI or YAML deck; see --help");

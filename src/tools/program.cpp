@@ -53,7 +53,7 @@ int run_program(int argc, char** argv, Program program) {
 
 config::ParsedDeck read_deck(const comm::Session& session,
                              const config::CommandLine& line, config::Purpose purpose,
-                             int world_size) {
+                             std::optional<int> world_size) {
   config::DeckText deck;
   session.agree([&] {
     if (session.rank() == 0) deck = config::read_deck_file(line.deck);
@@ -63,8 +63,7 @@ config::ParsedDeck read_deck(const comm::Session& session,
   config::ParsedDeck parsed;
   session.agree([&] {
     parsed = config::parse_deck(deck, line.overrides, purpose);
-    if (purpose == config::Purpose::kTrain)
-      config::validate_layout(parsed.deck, world_size);
+    if (world_size) config::validate_layout(parsed.deck, *world_size);
   });
   for (const auto& warning : parsed.warnings) log::warning(warning);
   return parsed;

@@ -133,6 +133,17 @@ BOOST_AUTO_TEST_CASE(in_a_circle_the_one_ahead) {
          "waits in all-reduce 0 (2 elements) of group world"});
 }
 
+// Rank 1 left out the last thing before a meeting: it is no place further than the
+// others.
+BOOST_AUTO_TEST_CASE(in_a_circle_of_equals_most_are_right) {
+  std::vector<RankReport> ranks = {at(0, 8), at(1, 8), at(2, 8)};
+  for (auto& r : ranks) {
+    starts(r, r.rank == 1 ? Lane{"all ranks", {0, 1, 2}} : kWorld, {reduce(2)});
+    waits(r);
+  }
+  check(ranks, {1}, {"rank 1 (host a, process 7) did not take part in all-reduce 0"});
+}
+
 BOOST_AUTO_TEST_CASE(a_chain_along_the_pipeline) {
   std::vector<RankReport> ranks = {at(0, 3), at(1, 8), at(2, 8)};
   const Lane first{"pipeline", {0, 1}, 0, 1, 0, true},
