@@ -1,4 +1,4 @@
-# How tests are registered with ctest. Labels: unit mpi gpu run golden style.
+# How tests are registered with ctest. Labels: unit fuzz mpi gpu run golden slurm style.
 # OMP_NUM_THREADS=1: ctest runs several tests at a time, one per core.
 set(MTRAIN_TEST_ENV OMP_NUM_THREADS=1 HWLOC_HIDE_ERRORS=2)
 set(MTRAIN_MPIRUN "${CMAKE_SOURCE_DIR}/scripts/local_mpirun")

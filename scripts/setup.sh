@@ -5,6 +5,7 @@
 #   scripts/setup.sh          for the CPU build
 #   scripts/setup.sh --cuda   the same with CUDA: every NVIDIA library that torch asks for, and the
 #                             headers of cuDNN's frontend; nvcc itself comes from elsewhere
+#   --slurm                   Debian's Slurm too, which only the tests in tests/slurm need
 #   --no-packages             leave apt-get out: compiler, MPI, HDF5 ... come from elsewhere
 #
 # Packages are installed with apt-get (as root, or through sudo). All else goes to .deps/ in this
@@ -24,7 +25,7 @@ readonly kWork="$kDeps/work"
 kPackages=(build-essential cmake ninja-build pkg-config python3 python3-venv ca-certificates
   openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev libboost-test-dev
   libpcre2-dev libutf8proc-dev nlohmann-json3-dev libyaml-cpp-dev)
-readonly kPackages
+readonly kSlurm=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge)
 
 say() { echo "setup: $*"; }
 
@@ -162,8 +163,10 @@ main() {
   for argument in "$@"; do
     case "$argument" in
       --cuda) cuda=yes ;;
+      --slurm) kPackages+=("${kSlurm[@]}") ;;
       --no-packages) packages=no ;;
-      *) fail "unknown argument '$argument'" "usage: scripts/setup.sh [--cuda] [--no-packages]" ;;
+      *) fail "unknown argument '$argument'" \
+        "usage: scripts/setup.sh [--cuda] [--slurm] [--no-packages]" ;;
     esac
   done
   [[ $packages == no ]] || install_packages

@@ -11,12 +11,13 @@ namespace {
 
 using namespace mtrain;
 
-/// Prints what needs no deck; true when that was all.
-bool answered(const config::CommandLine& line) {
-  if (line.help) std::fputs(config::help_text(config::Purpose::kTrain).c_str(), stdout);
-  if (line.version) std::puts("mtrain " MTRAIN_VERSION);
-  if (line.dump_reference) std::fputs(config::deck_reference_markdown().c_str(), stdout);
-  return line.help || line.version || line.dump_reference;
+/// What is printed where the command line needs no deck; empty where it does.
+std::string answer(const config::CommandLine& line) {
+  if (line.help) return config::help_text(config::Purpose::kTrain);
+  if (line.version) return "mtrain " MTRAIN_VERSION "\n";
+  if (line.dump_reference) return config::deck_reference_markdown();
+  if (line.dump_coming_from) return config::coming_from_markdown();
+  return {};
 }
 
 ExitCode run(const comm::Session& session, int argc, char** argv) {
@@ -24,17 +25,23 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kTrain, argc, argv); });
-  if (session.rank() == 0 && answered(line)) return kExitOk;
-  if (line.help || line.version || line.dump_reference) return kExitOk;
+  const std::string text = answer(line);
+  if (session.rank() == 0) std::fputs(text.c_str(), stdout);
+  if (!text.empty()) return kExitOk;
   if (line.doctor) return doctor::examine(session);
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
-  const int world = line.world_size.value_or(session.world_size());
-  const config::ParsedDeck parsed =
-      tools::read_deck(session, line, config::Purpose::kTrain,
-                       line.plan_search ? std::nullopt : std::optional(world));
+  config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
+  session.agree([&] { train::take_from_model(parsed); });
 
   // 3. Either print what would be done, or do it.
+  if (line.ranks) {
+    log::info(cat(config::rank_multiple(parsed.deck)));
+    return kExitOk;
+  }
+  const int world = line.world_size.value_or(session.world_size());
+  if (!line.dump_deck && !line.plan_search)
+    session.agree([&] { config::validate_layout(parsed.deck, world); });
   log::info(config::dump_deck(parsed));
   if (line.dump_deck) return kExitOk;
   if (line.plan_search) {

@@ -1,6 +1,6 @@
 // Writes one rank's HDF5 file; called by every rank that saves. HDF5 lays the file out,
-// the tensors' bytes go past it: HDF5 is not thread safe, and store() may run on any
-// thread.
+// the tensors' bytes go past it: store() may run on any thread, and keeps nobody from
+// HDF5.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -125,12 +125,11 @@ void CheckpointWriter::State::store(const NamedPiece& piece) {
            " is not what was reserved");
   const auto* data = static_cast<const char*>(piece.data.const_data_ptr());
   // Block by block, so that the checksum reads what the write is about to touch anyway.
-  constexpr int64_t kBlock = int64_t{4} << 20;
+  constexpr int64_t kBlock = File::kBlock;
   for (int64_t at = 0; at < box.bytes(); at += kBlock) {
     const auto count = static_cast<size_t>(std::min(kBlock, box.bytes() - at));
     box.crc = crc32c(box.crc, data + at, count);
     file.bytes().write_at(box.position + at, data + at, count);
-    file.bytes().begin_sync(box.position + at, count);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -110,9 +111,14 @@ void File::read_at(int64_t position, void* data, size_t count) const {
 void File::write_at(int64_t position, const void* data, size_t count) const {
   const auto* in = static_cast<const char*>(data);
   while (count > 0) {
+    const size_t block = std::min(count, kBlock);
     const ssize_t put =
-        retried([&] { return ::pwrite(descriptor_, in, count, position); });
+        retried([&] { return ::pwrite(descriptor_, in, block, position); });
     if (put <= 0) fail("write", path_, put < 0 ? errno : ENOSPC);
+    // Only a hint: file systems without it write all the same, and sync() has the last
+    // word.
+    if (static_cast<size_t>(put) == kBlock)
+      ::sync_file_range(descriptor_, position, kBlock, SYNC_FILE_RANGE_WRITE);
     in += put;
     position += put;
     count -= static_cast<size_t>(put);
@@ -127,13 +133,6 @@ void File::resize(int64_t size) const {
 void File::sync() const {
   if (retried([&] { return ::fsync(descriptor_); }) != 0)
     fail("force to disk", path_, errno);
-}
-
-void File::begin_sync(int64_t position, size_t count) const {
-  // Only a hint: file systems without it write all the same, and sync() has the last
-  // word.
-  ::sync_file_range(descriptor_, position, static_cast<off64_t>(count),
-                    SYNC_FILE_RANGE_WRITE);
 }
 
 std::string read_text(const std::filesystem::path& path, int64_t limit) {

@@ -46,6 +46,15 @@ Translation rate_to_min_lr(const std::string& text, double learning_rate) {
   return to_keys({{"min_lr", real_text(rate * learning_rate)}});
 }
 
+/// max_time from whole minutes.
+Translation translate_minutes(const std::string& text) {
+  constexpr int64_t kMostMinutes = 1 << 20;
+  int64_t minutes = 0;
+  if (auto fault = parse_integer(text, at_least(1), 0, kMostMinutes, minutes))
+    return {{}, fault, {}};
+  return to_keys({{"max_time", duration_text({60 * minutes})}});
+}
+
 /// One item of lr_scheduler_kwargs.
 Translation translate_kwarg(const std::string& name, const std::string& text,
                             double learning_rate) {
@@ -112,6 +121,8 @@ std::vector<Alias> make_aliases() {
       switched("bf16", "true means dtype = bfloat16", to_keys({{"dtype", "bfloat16"}}),
                to_warning("bf16 = false leaves dtype as it is (auto: what config.json "
                           "says); write dtype = float32 to train in fp32")),
+      {"exit_duration_in_mins", "max_time, in minutes",
+       [](const RawValue& raw, double) { return translate_minutes(raw.text); }},
       renamed("micro_batch_size", "per_device_train_batch_size"),
       switched("calculate_per_token_loss",
                "true means loss_average = token, false means sample_mean",

@@ -112,9 +112,14 @@ std::vector<Flag> flags_of(Purpose program) {
   flags.push_back({"doctor", "",
                    "look at MPI, libraries, GPUs, memory, shared files and the links "
                    "between the ranks, and end; needs no deck"});
+  flags.push_back(
+      {"ranks", "",
+       "print the smallest number of ranks the deck's layout fits (others are "
+       "multiples of it), and end"});
   flags.push_back({"dump-deck", "",
                    "print the resolved deck with the origin of every value, and end"});
   flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});
+  flags.push_back({"dump-coming-from", "", "print docs/coming-from.md, and end", true});
   return flags;
 }
 

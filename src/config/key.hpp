@@ -13,8 +13,8 @@ namespace mtrain::config {
 struct Key {
   std::string name;
   std::string section;
-  std::string type;          ///< int, float, bool, text, choice or list, with "|null"
-  std::string limits;        ///< range or allowed words; empty for any
+  std::string type;    ///< int, float, bool, time, text, choice or list, with "|null"
+  std::string limits;  ///< range or allowed words; empty for any
   std::string default_text;  ///< as the dump writes it
   std::string meaning;       ///< one line
   std::string note;  ///< why the default differs from the reference's, and the like

@@ -27,6 +27,12 @@ void declare_encoding(SectionKeys<Data>& data) {
            "put several samples into one row; null: only for stage pt");
   data.add("neat_packing", &Data::neat_packing, false, any_value(),
            "packing where samples of a row do not see each other; sft only");
+  data.add("pt_packing", &Data::pt_packing, PtPacking::kBlocks, any_value(),
+           "what packing does with texts of stage pt; blocks: joins them and cuts, so "
+           "that "
+           "texts of a block see each other; documents: cuts only what is longer than "
+           "cutoff_len, and no text sees another")
+      .with_note("Not a key of the reference, which makes blocks.");
   data.add("train_on_prompt", &Data::train_on_prompt, false, any_value(),
            "train on the prompts too; sft only");
   data.add("mask_history", &Data::mask_history, false, any_value(),

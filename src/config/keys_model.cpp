@@ -126,7 +126,10 @@ void declare_moe(std::vector<Key>& keys) {
           "wherever lengths vary; here they always may.");
   moe.add("moe_aux_loss_coeff", &Moe::moe_aux_loss_coeff, 0.0, at_least(0),
           "weight of the load-balancing loss of each layer")
-      .with_note("The reference silently takes the coefficient of config.json.");
+      .with_note(
+          "The reference silently takes the coefficient of config.json; compat = mca "
+          "does "
+          "as it, and says so.");
   moe.add("moe_z_loss_coeff", &Moe::moe_z_loss_coeff, 0.0, at_least(0),
           "weight of the router's z-loss");
   moe.add("moe_router_dtype", &Moe::moe_router_dtype, "fp32", one_of({"fp32", "fp64"}),

@@ -26,6 +26,13 @@ void declare_run(SectionKeys<Train>& train) {
             "passes over the data, where max_steps is not given");
   train.add("max_steps", &Train::max_steps, -1, at_least(-1),
             "steps to train; -1: num_train_epochs decides; 0: train nothing, only save");
+  train
+      .add("max_time", &Train::max_time, {}, above(0),
+           "a run that would go on for longer stops early, with a checkpoint and exit "
+           "code 85; counted from the start of the program")
+      .with_note(
+          "As Lightning's max_time. What the next step and a save may take is kept "
+          "free.");
   train.add("seed", &Train::seed, 42, at_least(0), "seed of everything random");
 }
 
@@ -51,6 +58,12 @@ void declare_memory(SectionKeys<Train>& train) {
       .with_note(
           "The reference's Megatron path uses sample_mean, which depends on the "
           "batch layout.");
+  train
+      .add("balance_micro_batches", &Train::balance_micro_batches, false, any_value(),
+           "share the samples of a step over ranks and micro-batches by their cost, "
+           "attention included, instead of by their number")
+      .with_note(
+          "Not a key of the reference. Moves no loss but that of experts' balance.");
   train.add("deterministic", &Train::deterministic, false, any_value(),
             "equal runs agree bit for bit; options that cannot are refused");
   train.add("compat", &Train::compat, Compat::kNone, any_value(),

@@ -25,6 +25,9 @@ const NameGroup* find_name_group(const std::string& name);
 /// harmless.
 bool asks_for_nothing(const NameGroup& group, const std::string& text);
 
+/// Whether only mtrain has the key of that name.
+bool is_own(const std::string& key);
+
 // The table, by where the names come from.
 void add_reference_names(std::vector<NameGroup>& groups);
 void add_trainer_names(std::vector<NameGroup>& groups);

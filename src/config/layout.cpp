@@ -1,5 +1,7 @@
 // Owns the check of a layout against the number of ranks; called once that number is
 // known.
+#include <numeric>
+
 #include "checker.hpp"
 
 namespace mtrain::config {
@@ -68,6 +70,16 @@ int data_parallel_size(const Deck& deck, int world_size) {
   return world_size /
          (parallel.tensor_model_parallel_size * parallel.context_parallel_size *
           parallel.pipeline_model_parallel_size);
+}
+
+int64_t rank_multiple(const Deck& deck) {
+  const Parallel& p = deck.parallel;
+  const int64_t dense = int64_t{p.tensor_model_parallel_size} * p.context_parallel_size;
+  const int64_t experts =
+      int64_t{p.expert_model_parallel_size} * p.expert_tensor_parallel_size;
+  constexpr int64_t kMost = int64_t{1} << 31;  // keeps the product within 64 bits
+  const int64_t stage = std::lcm(std::min(dense, kMost), std::min(experts, kMost));
+  return std::min(stage, kMost) * p.pipeline_model_parallel_size;
 }
 
 void validate_layout(const Deck& deck, int world_size) {

@@ -11,7 +11,7 @@ constexpr auto kNoEffect = NameGroup::Effect::kNoEffect;
 void add_model_names(std::vector<NameGroup>& groups) {
   const std::vector<NameGroup> model = {
       {kNoEffect,
-       "trust_remote_code use_fast_tokenizer low_cpu_mem_usage use_kv_cache "
+       "trust_remote_code use_fast_tokenizer low_cpu_mem_usage use_kv_cache use_cache "
        "print_param_status use_reentrant_gc offload_folder",
        "", "nothing here corresponds to it"},
       {kNoEffect,
@@ -49,7 +49,13 @@ void add_model_names(std::vector<NameGroup>& groups) {
       {kRefused, "upcast_layernorm upcast_lmhead_output pure_bf16", "",
        "precision is fixed: dtype for weights and activations, fp32 for the loss, the "
        "gradients' sums and the optimizer"},
-      {kRefused, "use_kt kt_config kt_weight_path kt_cpu_activation", "", "remove it"},
+      {kRefused,
+       "use_kt kt_config kt_weight_path kt_cpu_activation kt_expert_checkpoint_path "
+       "kt_non_expert_weight_path kt_use_lora_experts",
+       "", "remove it"},
+      {kNoEffect, "kt_lora_expert_num kt_lora_expert_intermediate_size", "",
+       "KTransformers are not supported and not switched on"},
+      {kNoEffect, "compute_dtype device_map", "", "dtype and device decide"},
       {kRefused,
        "image_max_pixels image_min_pixels image_do_pan_and_scan crop_to_patches "
        "video_max_pixels video_min_pixels video_fps video_maxlen "
@@ -70,6 +76,7 @@ void add_data_names(std::vector<NameGroup>& groups) {
       {kNoEffect, "ignore_pad_token_for_loss", "", "padding is never trained on"},
       {kRefused, "eval_on_each_dataset", "", "the evaluation sets are joined into one"},
       {kNoEffect, "eval_num_beams", "", "it concerns generation only"},
+      {kNoEffect, "task task_dir lang n_shot", "", "it concerns benchmarks only"},
   };
   groups.insert(groups.end(), data.begin(), data.end());
 }

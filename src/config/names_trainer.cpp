@@ -18,7 +18,8 @@ void add_run_names(std::vector<NameGroup>& groups) {
        "sortish_sampler prediction_loss_only label_names past_index",
        "", "it concerns generation only"},
       {kNoEffect,
-       "per_device_eval_batch_size eval_accumulation_steps eval_delay "
+       "per_device_eval_batch_size per_gpu_eval_batch_size eval_accumulation_steps "
+       "eval_delay "
        "eval_do_concat_batches eval_use_gather_object batch_eval_metrics "
        "jit_mode_eval bf16_full_eval",
        "", "evaluation uses the batches and precision of training"},
@@ -33,9 +34,12 @@ void add_run_names(std::vector<NameGroup>& groups) {
       {kRefused, "use_cpu no_cuda", "", "write device = cpu"},
       {kRefused, "use_mps_device use_ipex tpu_num_cores", "",
        "only cuda and cpu are supported; write device = cuda or device = cpu"},
-      {kRefused, "gradient_checkpointing", "", "write recompute_granularity = full"},
-      {kNoEffect, "gradient_checkpointing_kwargs disable_gradient_checkpointing", "",
-       "recompute_granularity decides what is computed again"},
+      {kRefused, "gradient_checkpointing activation_checkpointing", "",
+       "write recompute_granularity = full"},
+      {kNoEffect,
+       "gradient_checkpointing_kwargs activation_checkpointing_kwargs "
+       "disable_gradient_checkpointing",
+       "", "recompute_granularity decides what is computed again"},
       {kRefused, "auto_find_batch_size", "",
        "the batch is never changed behind your back; mtrain --check prints the memory "
        "plan"},
@@ -54,10 +58,13 @@ void add_optimizer_names(std::vector<NameGroup>& groups) {
        "samples are never padded, so nothing is gained by it; remove it"},
       {kNoEffect, "dataloader_drop_last", "",
        "what is left of an epoch below one step is dropped"},
+      {kRefused, "train_sampling_strategy", "random",
+       "write shuffle = false for sequential"},
       {kRefused, "ignore_data_skip", "", "remove it"},
       {kNoEffect,
        "dataloader_num_workers dataloader_pin_memory dataloader_prefetch_factor "
-       "dataloader_persistent_workers remove_unused_columns accelerator_config",
+       "dataloader_persistent_workers dataloader_in_order "
+       "dataloader_multiprocessing_context remove_unused_columns accelerator_config",
        "", "samples are read from the token store directly"},
       {kRefused, "deepspeed fsdp", "",
        "use_distributed_optimizer = true splits the optimizer, "
@@ -68,7 +75,7 @@ void add_optimizer_names(std::vector<NameGroup>& groups) {
        "", "FSDP is not supported and not switched on"},
       {kNoEffect,
        "ddp_timeout ddp_backend ddp_find_unused_parameters ddp_bucket_cap_mb "
-       "ddp_broadcast_buffers local_rank ray_scope mp_parameters",
+       "ddp_broadcast_buffers ddp_static_graph local_rank ray_scope mp_parameters",
        "", "ranks come from mpirun or srun; see [parallel]"},
       {kNoEffect,
        "torch_compile torch_compile_backend torch_compile_mode torchdynamo "
@@ -84,6 +91,7 @@ void add_output_names(std::vector<NameGroup>& groups) {
        "save_safetensors save_on_each_node "
        "restore_callback_states_from_checkpoint",
        "", "checkpoints have one format, and Hugging Face files are safetensors"},
+      {kNoEffect, "enable_jit_checkpoint", "", "SIGTERM and SIGUSR1 always save"},
       {kRefused, "push_to_hub", "", "nothing is uploaded; remove it"},
       {kNoEffect,
        "hub_model_id hub_strategy hub_token hub_private_repo hub_always_push "
@@ -93,7 +101,8 @@ void add_output_names(std::vector<NameGroup>& groups) {
       {kNoEffect,
        "log_level log_level_replica log_on_each_node logging_dir "
        "logging_first_step logging_nan_inf_filter disable_tqdm run_name project "
-       "trackio_space_id debug tpu_metrics_debug skip_memory_metrics "
+       "trackio_space_id trackio_bucket_id trackio_static_space_id debug "
+       "tpu_metrics_debug skip_memory_metrics "
        "include_num_input_tokens_seen include_tokens_per_second "
        "include_for_metrics include_inputs_for_metrics "
        "use_legacy_prediction_loop",

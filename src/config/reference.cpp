@@ -1,7 +1,6 @@
 // Owns the text of docs/deck.md; printed by mtrain --dump-reference.
-#include "aliases.hpp"
 #include "key_table.hpp"
-#include "known_names.hpp"
+#include "markdown.hpp"
 #include "not_built.hpp"
 
 namespace mtrain::config {
@@ -20,7 +19,8 @@ stage = sft                  # key = value; a comment reaches from # to the line
 ```
 
 or a flat YAML file (`.yaml`, `.yml`, or by content) with the same keys and no sections,
-as LLaMA-Factory has them. `key=value` or `section.key=value` on the command line wins
+as LLaMA-Factory has them; [coming-from.md](coming-from.md) says of each of its names what becomes of it.
+`key=value` or `section.key=value` on the command line wins
 over the deck.
 
 * Numbers are strict: `3x` and, for whole numbers, `3.5` are refused. Booleans: `true`,
@@ -35,15 +35,8 @@ over the deck.
   text is a deck again.
 )";
 
-/// Text for a table cell.
-std::string cell(const std::string& text) {
-  std::string out;
-  for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
-  return out;
-}
-
 std::string code(const std::string& text) {
-  return text.empty() ? std::string() : cat("`", cell(text), "`");
+  return text.empty() ? std::string() : cat("`", table_cell(text), "`");
 }
 
 std::string key_tables() {
@@ -55,19 +48,12 @@ std::string key_tables() {
     for (const Key& key : all_keys()) {
       if (key.section != section.name) continue;
       const std::string values = key.limits;
-      const std::string note = key.note.empty() ? "" : cat(" *", cell(key.note), "*");
-      out += cat("| `", key.name, "` | ", cell(key.type), " | ", code(key.default_text),
-                 " | ", cell(values), " | ", cell(key.meaning), note, " |\n");
+      const std::string note =
+          key.note.empty() ? "" : cat(" *", table_cell(key.note), "*");
+      out += cat("| `", key.name, "` | ", table_cell(key.type), " | ",
+                 code(key.default_text), " | ", table_cell(values), " | ",
+                 table_cell(key.meaning), note, " |\n");
     }
-  }
-  return out;
-}
-
-std::string alias_table() {
-  std::string out =
-      "\n## Other names that are understood\n\n| name | what it means |\n|---|---|\n";
-  for (const Alias& alias : all_aliases()) {
-    out += cat("| `", alias.name, "` | ", cell(alias.meaning), " |\n");
   }
   return out;
 }
@@ -83,26 +69,10 @@ std::string not_built_table() {
   return out;
 }
 
-std::string group_table(const std::string& title, NameGroup::Effect effect) {
-  std::string out = cat("\n## ", title, "\n\n| names | why |\n|---|---|\n");
-  for (const NameGroup& group : all_name_groups()) {
-    if (group.effect != effect) continue;
-    std::vector<std::string> names;
-    for (const std::string& name : split(group.names, ' ')) names.push_back(code(name));
-    out += cat("| ", join(names, " "), " | ", cell(group.reason), " |\n");
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string deck_reference_markdown() {
-  return cat(kIntroduction, key_tables(), alias_table(), not_built_table(),
-             group_table("Known elsewhere, refused here unless they ask for nothing "
-                         "(`false`, `null`, `0`)",
-                         NameGroup::Effect::kRefused),
-             group_table("Known elsewhere, accepted without effect (a warning)",
-                         NameGroup::Effect::kNoEffect));
+  return cat(kIntroduction, key_tables(), not_built_table());
 }
 
 }  // namespace mtrain::config

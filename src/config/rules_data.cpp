@@ -53,6 +53,17 @@ void check_stage(Checker& checker) {
                       to_string(deck.train.stage)),
                   cat("write ", key, " = false or stage = sft"));
   };
+  if (deck.data.pt_packing == PtPacking::kDocuments && deck.train.stage != Stage::kPt) {
+    checker.fault({"pt_packing", "stage"},
+                  cat("pt_packing is for stage = pt only, but stage = ",
+                      to_string(deck.train.stage)),
+                  "remove it; samples of other stages never see each other");
+  }
+  if (deck.data.pt_packing == PtPacking::kDocuments && deck.data.packing == false) {
+    checker.fault({"pt_packing", "packing"},
+                  "pt_packing = documents fills rows, but packing = false",
+                  "write packing = null or remove pt_packing");
+  }
   only_sft("neat_packing", deck.data.neat_packing);
   only_sft("train_on_prompt", deck.data.train_on_prompt);
   only_sft("mask_history", deck.data.mask_history);

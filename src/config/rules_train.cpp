@@ -155,6 +155,17 @@ void check_decay(Checker& checker) {
   }
 }
 
+void check_balance(Checker& checker) {
+  const Train& train = checker.deck().train;
+  const bool by_means =
+      train.loss_average == LossAverage::kSampleMean && train.stage != Stage::kDpo;
+  if (!train.balance_micro_batches || !by_means) return;
+  checker.fault({"balance_micro_batches", "loss_average"},
+                "balance_micro_batches = true moves samples between micro-batches, over "
+                "whose means loss_average = sample_mean averages",
+                "write loss_average = token or balance_micro_batches = false");
+}
+
 void check_preferences(Checker& checker) {
   const PrefLoss loss = checker.deck().dpo.pref_loss;
   const std::string reason = cat("pref_loss = ", to_string(loss));
@@ -210,6 +221,7 @@ void check_train(Checker& checker) {
     checker.no_effect("save_total_limit", "save_steps = 0 saves once, at the end");
   }
   check_recompute(checker);
+  check_balance(checker);
   check_preferences(checker);
 }
 

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace mtrain::config {
@@ -148,6 +149,42 @@ std::optional<Fault> parse_real(const std::string& text, const Limits& limits,
   }
   out = value;
   return {};
+}
+
+std::optional<Fault> parse_duration(const std::string& text, const Limits& limits,
+                                    Duration& out) {
+  const Fault malformed{"is no time",
+                        "write it as DD:HH:MM:SS, for instance 00:23:30:00"};
+  std::string colons = text;
+  const size_t dash = colons.find('-');
+  if (dash != std::string::npos) colons[dash] = ':';
+  std::vector<std::string> parts = split(colons, ':');
+  if (parts.size() == 3 && dash == std::string::npos) parts.insert(parts.begin(), "0");
+  if (parts.size() != 4 || (dash != std::string::npos && dash != parts[0].size()))
+    return malformed;
+  constexpr int64_t kMostDays = 100000;
+  constexpr int64_t kBelow[] = {kMostDays, 24, 60, 60};
+  int64_t seconds = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    int64_t value = 0;
+    if (convert(parts[i], value) != std::errc() || value < 0 || value >= kBelow[i])
+      return malformed;
+    seconds = seconds * kBelow[i] + value;
+  }
+  if (seconds == 0 && limits.min_open)
+    return Fault{"leaves no time", "write at least 00:00:00:01, or null for no limit"};
+  out.seconds = seconds;
+  return {};
+}
+
+std::string duration_text(Duration value) {
+  const int64_t minutes = value.seconds / 60, hours = minutes / 60;
+  char text[48];
+  std::snprintf(text, sizeof text, "%02lld:%02lld:%02lld:%02lld",
+                static_cast<long long>(hours / 24), static_cast<long long>(hours % 24),
+                static_cast<long long>(minutes % 60),
+                static_cast<long long>(value.seconds % 60));
+  return text;
 }
 
 std::optional<Fault> parse_bool(const std::string& text, bool& out) {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "mtrain/base/text.hpp"
-#include "mtrain/config/enums.hpp"
+#include "mtrain/config/deck.hpp"
 
 namespace mtrain::config {
 
@@ -56,6 +56,9 @@ std::optional<Fault> parse_integer(const std::string& text, const Limits& limits
                                    int64_t lowest, int64_t highest, int64_t& out);
 std::optional<Fault> parse_real(const std::string& text, const Limits& limits,
                                 double& out);
+/// DD:HH:MM:SS, also HH:MM:SS and Slurm's D-HH:MM:SS.
+std::optional<Fault> parse_duration(const std::string& text, const Limits& limits,
+                                    Duration& out);
 std::optional<Fault> parse_bool(const std::string& text, bool& out);
 /// Index of `text` in `words`.
 std::optional<Fault> parse_word(const std::string& text,
@@ -63,6 +66,8 @@ std::optional<Fault> parse_word(const std::string& text,
 
 /// The shortest text that parses back to the same double.
 std::string real_text(double value);
+/// DD:HH:MM:SS.
+std::string duration_text(Duration value);
 /// Plain, or as quoted JSON where an INI line could not hold it or would read it as null.
 std::string quoted_where_needed(const std::string& text);
 
@@ -98,6 +103,18 @@ struct ValueType<double> {
     return parse_real(text, limits, out);
   }
   static std::string text(double value) { return real_text(value); }
+};
+
+template <>
+struct ValueType<Duration> {
+  static std::string type_name() { return "time"; }
+  static std::optional<Fault> parse(const RawValue& raw, const Limits& limits,
+                                    Duration& out) {
+    std::string text;
+    if (auto fault = single_text(raw, text)) return fault;
+    return parse_duration(text, limits, out);
+  }
+  static std::string text(Duration value) { return duration_text(value); }
 };
 
 template <>

@@ -24,18 +24,49 @@ SftOptions sft_options(const PrepareOptions& options) {
           options.enable_thinking, options.preserve_thinking};
 }
 
-/// Texts, joined and cut.
+/// Moves the samples of a batch to `out`, packed into rows of `room` tokens; 0: as they
+/// are.
+void append_batch(std::vector<Sample>& batch, int64_t room, EncodedSamples& out) {
+  if (room == 0) {
+    for (Sample& sample : batch) out.samples.push_back(std::move(sample));
+  } else {
+    std::vector<int64_t> lengths;
+    for (const Sample& sample : batch)
+      lengths.push_back(static_cast<int64_t>(sample.input_ids.size()));
+    for (const auto& row : pack_rows(lengths, room)) {
+      for (const size_t i : row) out.samples.push_back(std::move(batch[i]));
+      out.row_ends.push_back(static_cast<int64_t>(out.samples.size()));
+    }
+  }
+  batch.clear();
+}
+
+int64_t room_of(const PrepareOptions& options) {
+  return packs_rows(options) ? longest_sample(options) : 0;
+}
+
+TextCut text_cut(const PrepareOptions& options) {
+  if (!options.packing.value_or(true)) return TextCut::kTruncate;
+  return options.documents_apart ? TextCut::kPieces : TextCut::kBlocks;
+}
+
+/// Texts, joined and cut, or in rows.
 class PretrainBatches final : public BatchEncoder {
  public:
   PretrainBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
-      : encoder_({longest_sample(options), options.packing.value_or(true)},
-                 tokens_of(options, tokenizer), tokenizer) {}
+      : encoder_({longest_sample(options), text_cut(options)},
+                 tokens_of(options, tokenizer), tokenizer),
+        room_(room_of(options)) {}
 
   void add(const AlignedRecord& record, PrepareStats& stats) override {
     if (record.prompt.empty()) throw RecordFault{record.reason};
     encoder_.add(record.prompt[0].content, stats.truncated);
   }
-  void end_batch(EncodedSamples& out) override { encoder_.end_batch(out.samples); }
+  void end_batch(EncodedSamples& out) override {
+    std::vector<Sample> batch;
+    encoder_.end_batch(batch);
+    append_batch(batch, room_, out);
+  }
 
  private:
   static StageTokens tokens_of(const PrepareOptions& options,
@@ -45,6 +76,7 @@ class PretrainBatches final : public BatchEncoder {
   }
 
   PretrainEncoder encoder_;
+  int64_t room_;  ///< tokens of a row; 0: nothing is packed
 };
 
 /// Conversations, packed or not.
@@ -53,7 +85,7 @@ class SftBatches final : public BatchEncoder {
   SftBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
       : chat_(chosen_template(options, tokenizer), tokenizer, options.default_system),
         encoder_(sft_options(options), chat_, tokenizer),
-        room_(packs_rows(options) ? longest_sample(options) : 0) {}
+        room_(room_of(options)) {}
 
   void add(const AlignedRecord& record, PrepareStats& stats) override {
     if (record.prompt.size() % 2 != 1 || record.response.size() != 1) {
@@ -64,20 +96,7 @@ class SftBatches final : public BatchEncoder {
     if (record.response[0].content.empty()) ++stats.empty_answers;
   }
 
-  void end_batch(EncodedSamples& out) override {
-    if (room_ == 0) {
-      for (Sample& sample : batch_) out.samples.push_back(std::move(sample));
-    } else {
-      std::vector<int64_t> lengths;
-      for (const Sample& sample : batch_)
-        lengths.push_back(static_cast<int64_t>(sample.input_ids.size()));
-      for (const auto& row : pack_rows(lengths, room_)) {
-        for (const size_t i : row) out.samples.push_back(std::move(batch_[i]));
-        out.row_ends.push_back(static_cast<int64_t>(out.samples.size()));
-      }
-    }
-    batch_.clear();
-  }
+  void end_batch(EncodedSamples& out) override { append_batch(batch_, room_, out); }
 
  private:
   ChatTemplate chat_;
@@ -105,10 +124,7 @@ class PairBatches final : public BatchEncoder {
       ++stats.empty_answers;
   }
 
-  void end_batch(EncodedSamples& out) override {
-    for (Sample& sample : batch_) out.samples.push_back(std::move(sample));
-    batch_.clear();
-  }
+  void end_batch(EncodedSamples& out) override { append_batch(batch_, 0, out); }
 
  private:
   ChatTemplate chat_;
@@ -119,6 +135,7 @@ class PairBatches final : public BatchEncoder {
 }  // namespace
 
 bool packs_rows(const PrepareOptions& options) {
+  if (options.stage == Stage::kPt) return text_cut(options) == TextCut::kPieces;
   return options.stage == Stage::kSft &&
          (options.neat_packing || options.packing.value_or(false));
 }

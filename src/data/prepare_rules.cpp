@@ -28,6 +28,8 @@ void check_options(const PrepareOptions& o) {
          "set one of them to false");
   refuse(!sft && o.neat_packing, "neat_packing is for stage sft only",
          "set neat_packing = false");
+  refuse(o.documents_apart && (o.stage != Stage::kPt || !o.packing.value_or(true)),
+         "pt_packing = documents is for packed texts of stage pt", "remove it");
   refuse(o.val_size > 0 && !o.eval_dataset.empty(),
          "val_size and eval_dataset exclude each other", "remove one of them");
   refuse(!o.interleave_probs.empty() && o.mix_strategy == MixStrategy::kConcat,

@@ -1,6 +1,5 @@
 // Owns the encoding for stage pt; called by the batch encoder. Matches LLaMA-Factory's
-// processor/pretrain.py: with packing, the ids of each batch of records are joined and
-// cut into blocks of cutoff_len, and what is left of a batch is dropped.
+// processor/pretrain.py but for pieces, which it does not have.
 #include "pretrain_encoder.hpp"
 
 #include <algorithm>
@@ -13,17 +12,22 @@ PretrainEncoder::PretrainEncoder(const PretrainOptions& options, StageTokens tok
 
 void PretrainEncoder::add(const std::string& text, int64_t& truncated) {
   tokenizer_.encode_append(text + tokens_.eos, pending_);
-  if (options_.packing) return;
-  const size_t kept = std::min(pending_.size(), static_cast<size_t>(options_.cutoff_len));
-  if (kept < pending_.size()) ++truncated;
-  samples_.push_back(sample(pending_.data(), kept));
+  const auto most = static_cast<size_t>(options_.cutoff_len);
+  if (options_.cut == TextCut::kBlocks) return;
+  if (options_.cut == TextCut::kTruncate && pending_.size() > most) {
+    ++truncated;
+    pending_.resize(most);
+  }
+  for (size_t at = 0; at < pending_.size(); at += most)
+    samples_.push_back(
+        sample(pending_.data() + at, std::min(most, pending_.size() - at)));
   pending_.clear();
 }
 
 void PretrainEncoder::end_batch(std::vector<Sample>& out) {
   const auto block = static_cast<size_t>(options_.cutoff_len);
   for (size_t at = 0; pending_.size() - at >= block; at += block)
-    out.push_back(sample(pending_.data() + at, block));
+    samples_.push_back(sample(pending_.data() + at, block));
   pending_.clear();
   for (Sample& done : samples_) out.push_back(std::move(done));
   samples_.clear();

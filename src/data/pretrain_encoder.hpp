@@ -10,10 +10,16 @@
 
 namespace mtrain::data {
 
-/// Values of the deck keys of the same names.
+/// What becomes of texts that are not just as long as a sample may be.
+enum class TextCut {
+  kTruncate,  ///< each is a sample, without what is behind cutoff_len
+  kBlocks,    ///< the texts of a batch are joined and cut; the rest of a batch is lost
+  kPieces,    ///< each is cut into samples of its own, the last one shorter
+};
+
 struct PretrainOptions {
   int64_t cutoff_len;
-  bool packing;
+  TextCut cut;
 };
 
 /// Encodes texts, each followed by the end-of-text token.
@@ -24,7 +30,7 @@ class PretrainEncoder {
 
   /// Adds 1 to `truncated` when something was cut off.
   void add(const std::string& text, int64_t& truncated);
-  /// Appends the samples of the batch; with packing, what does not fill a block is lost.
+  /// Appends the samples of the batch.
   void end_batch(std::vector<Sample>& out);
 
  private:
@@ -33,8 +39,8 @@ class PretrainEncoder {
   PretrainOptions options_;
   StageTokens tokens_;
   const Tokenizer& tokenizer_;
-  std::vector<int32_t> pending_;  ///< ids of the texts of this batch
-  std::vector<Sample> samples_;   ///< without packing: the batch
+  std::vector<int32_t> pending_;  ///< ids that are in no sample yet
+  std::vector<Sample> samples_;   ///< of the batch
 };
 
 }  // namespace mtrain::data

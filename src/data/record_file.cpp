@@ -38,10 +38,11 @@ RecordFile::RecordFile(const std::string& path) : path_(path), file_(path) {
 
 void RecordFile::index(std::string_view extension) {
   if (extension == ".txt") return index_text();
+  if (extension == ".csv") return index_csv();
   if (extension != ".json" && extension != ".jsonl")
     throw UserError(
         cat("dataset file ", path_, ": type '", extension, "' is not supported"),
-        "give a .json, .jsonl or .txt file");
+        "give a .json, .jsonl, .csv or .txt file");
   const bool marked = file_.bytes().starts_with(kByteOrderMark);
   const std::string_view text = file_.bytes().substr(marked ? kByteOrderMark.size() : 0);
   if (extension == ".jsonl" ? starts_object(text) : one_object_per_line(text))
@@ -96,13 +97,62 @@ void RecordFile::index_list() {
                     "give a JSON list of objects, or an object a line");
 }
 
+void RecordFile::index_csv() {
+  layout_ = RecordLayout::kCsv;
+  const std::string_view text = file_.bytes();
+  size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  size_t number = 0;
+  while (at < text.size()) {
+    const CsvRecord record = read_csv_record(text, at);
+    if (!record.closed)
+      throw UserError(cat("dataset file ", path_, ": a quoted text behind record ",
+                          number, " does not end"),
+                      "write quotes inside quoted texts twice");
+    const bool empty = blank(text.substr(at, record.end - at));
+    if (!empty && columns_.empty()) {
+      name_columns(record.cells);
+    } else if (!empty) {
+      add(at, record.end, ++number);
+      for (size_t c = 0; c < std::min(columns_.size(), record.cells.size()); ++c)
+        columns_[c].observe(record.cells[c]);
+    }
+    at = record.next;
+  }
+}
+
+// As pandas: a column without a name is called by its number.
+void RecordFile::name_columns(const std::vector<std::string>& names) {
+  for (size_t c = 0; c < names.size(); ++c) {
+    const bool known = std::any_of(columns_.begin(), columns_.end(),
+                                   [&](const auto& o) { return o.name() == names[c]; });
+    if (known)
+      throw UserError(
+          cat("dataset file ", path_, " names the column '", names[c], "' twice"),
+          "rename one of them");
+    columns_.emplace_back(names[c].empty() ? cat("Unnamed: ", c) : names[c]);
+  }
+}
+
+OrderedJson RecordFile::read_csv(std::string_view text) const {
+  const std::vector<std::string> cells = read_csv_record(text, 0).cells;
+  if (cells.size() > columns_.size())
+    throw RecordFault{cat("has ", cells.size(), " cells, but the file names ",
+                          columns_.size(), " columns")};
+  OrderedJson record = OrderedJson::object();
+  for (size_t c = 0; c < columns_.size(); ++c)
+    record[columns_[c].name()] =
+        c < cells.size() ? columns_[c].value(cells[c]) : OrderedJson(nullptr);
+  return record;
+}
+
 OrderedJson RecordFile::read(int64_t i) const {
   const Place& place = places_[static_cast<size_t>(i)];
   const std::string_view text = file_.bytes().substr(place.begin, place.length);
-  if (layout_ == RecordLayout::kText) {
+  if (layout_ == RecordLayout::kText || layout_ == RecordLayout::kCsv) {
     const size_t invalid = invalid_utf8(text);
     if (invalid != text.size())
       throw RecordFault{cat("is not valid UTF-8 from byte ", invalid, " on")};
+    if (layout_ == RecordLayout::kCsv) return read_csv(text);
     OrderedJson record = OrderedJson::object();
     record["text"] = text;
     return record;
@@ -118,8 +168,8 @@ OrderedJson RecordFile::read(int64_t i) const {
 
 std::string RecordFile::place(int64_t i) const {
   const uint32_t number = places_[static_cast<size_t>(i)].number;
-  return layout_ == RecordLayout::kJson ? cat(path_, ", record ", number)
-                                        : cat(path_, ":", number);
+  const bool by_line = layout_ == RecordLayout::kLines || layout_ == RecordLayout::kText;
+  return by_line ? cat(path_, ":", number) : cat(path_, ", record ", number);
 }
 
 }  // namespace mtrain::data

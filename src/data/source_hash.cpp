@@ -27,7 +27,8 @@ std::string describe(const PrepareOptions& o) {
              show_optional(o.enable_thinking), "|", show_optional(o.default_system), "|",
              show_optional(o.tool_format), "|", o.preprocessing_batch_size, "|",
              static_cast<int>(o.mix_strategy), "|", join(o.interleave_probs, ","), "|",
-             o.val_size, "|", o.seed, "|", o.dataset.size());
+             o.val_size, "|", o.seed, "|", o.dataset.size(),
+             o.documents_apart ? "|documents" : "");
 }
 
 std::string describe(const DatasetEntry& entry) {

@@ -30,15 +30,4 @@ F* loops_for(const at::Tensor& x, const char* op, F* cpu, F* cuda) {
 #define MT_LOOPS(x, name) \
   loops_for<decltype(cpu::name)>(x, #name, cpu::name, MT_CUDA_LOOPS(name))
 
-/// As MT_LOOPS for an operator that has no CUDA loops: refused on a GPU by its name.
-#define MT_CPU_LOOPS(x, name) cpu_loops_for<decltype(cpu::name)>(x, #name, cpu::name)
-
-template <class F>
-F* cpu_loops_for(const at::Tensor& x, const char* op, F* cpu) {
-  if (x.is_cpu()) return cpu;
-  throw Error(cat(op, ": the tensor is on ", x.device(),
-                  ", but this operator works on the CPU only"),
-              "run on the CPU (device = cpu)");
-}
-
 }  // namespace mtrain::kernels

@@ -1,11 +1,14 @@
-// Owns the products and the SwiGLU of experts: on the CPU, one expert's rows after the
-// other's. Called by nn.
+// Owns the products and the SwiGLU of experts: all in one launch on the GPUs and for the
+// types that have it, one expert's rows after the other's elsewhere. Called by nn.
 #include "mtrain/kernels/experts.hpp"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
 #include "device.hpp"
+#ifdef MTRAIN_CUDA
+#include "cuda/grouped_product.hpp"
+#endif
 
 namespace mtrain::kernels {
 namespace {
@@ -20,12 +23,18 @@ struct Block {
 template <class F>
 void over_experts(const at::Tensor& ends_E, int64_t experts, const F& f) {
   require(ends_E, at::kInt, {experts}, "grouped linear: ends");
-  MT_CPU_LOOPS(ends_E, gather_rows);  // where the ends are on a GPU, nothing can be done
-  const int32_t* end = ends_E.const_data_ptr<int32_t>();
+  const at::Tensor host = ends_E.to(at::kCPU);
+  const int32_t* end = host.const_data_ptr<int32_t>();
   for (int64_t e = 0; e < experts; ++e) {
     const int64_t begin = e == 0 ? 0 : end[e - 1];
     f(Block{e, begin, end[e] - begin});
   }
+}
+
+bool in_one_launch(const at::Tensor& rows, const at::Tensor& weight_EOI) {
+  return rows.is_cuda() &&
+         MT_CUDA_OR(suits_grouped_product(rows, weight_EOI.size(2), weight_EOI.size(1)),
+                    false);
 }
 
 void check_rows(const at::Tensor& gate_up, const at::Tensor& weight_N) {
@@ -41,6 +50,10 @@ void check_rows(const at::Tensor& gate_up, const at::Tensor& weight_N) {
 at::Tensor grouped_linear_forward(const at::Tensor& x_NI, const at::Tensor& weight_EOI,
                                   const at::Tensor& ends_E) {
   at::Tensor y = at::empty({x_NI.size(0), weight_EOI.size(1)}, x_NI.options());
+  if (in_one_launch(x_NI, weight_EOI)) {
+    MT_CUDA_OR(grouped_forward(x_NI, weight_EOI, ends_E, y), void());
+    return y;
+  }
   over_experts(ends_E, weight_EOI.size(0), [&](const Block& block) {
     if (block.count == 0) return;
     at::Tensor part = block.of(y);
@@ -53,6 +66,10 @@ at::Tensor grouped_linear_backward_input(const at::Tensor& dy_NO,
                                          const at::Tensor& weight_EOI,
                                          const at::Tensor& ends_E) {
   at::Tensor dx = at::empty({dy_NO.size(0), weight_EOI.size(2)}, dy_NO.options());
+  if (in_one_launch(dy_NO, weight_EOI)) {
+    MT_CUDA_OR(grouped_backward_input(dy_NO, weight_EOI, ends_E, dx), void());
+    return dx;
+  }
   over_experts(ends_E, weight_EOI.size(0), [&](const Block& block) {
     if (block.count == 0) return;
     at::Tensor part = block.of(dx);
@@ -64,6 +81,12 @@ at::Tensor grouped_linear_backward_input(const at::Tensor& dy_NO,
 void grouped_linear_backward_weight(at::Tensor& grad_EOI, const at::Tensor& dy_NO,
                                     const at::Tensor& x_NI, const at::Tensor& ends_E,
                                     Accumulate accumulate) {
+  if (in_one_launch(dy_NO, grad_EOI)) {
+    MT_CUDA_OR(grouped_backward_weight(grad_EOI, dy_NO, x_NI, ends_E,
+                                       accumulate == Accumulate::kAdd),
+               void());
+    return;
+  }
   over_experts(ends_E, grad_EOI.size(0), [&](const Block& block) {
     at::Tensor grad = grad_EOI.select(0, block.expert);
     if (block.count > 0) {
@@ -78,7 +101,7 @@ at::Tensor weighted_swiglu_forward(const at::Tensor& gate_up,
                                    const at::Tensor& weight_N) {
   check_rows(gate_up, weight_N);
   at::Tensor y = at::empty({gate_up.size(0), gate_up.size(1) / 2}, gate_up.options());
-  MT_CPU_LOOPS(gate_up, weighted_swiglu_forward)(gate_up, weight_N, y);
+  MT_LOOPS(gate_up, weighted_swiglu_forward)(gate_up, weight_N, y);
   return y;
 }
 
@@ -90,7 +113,7 @@ WeightedSwigluGrad weighted_swiglu_backward(const at::Tensor& dy_NF,
           "weighted swiglu: dy");
   WeightedSwigluGrad grad{at::empty_like(gate_up), at::empty_like(weight_N),
                           at::empty_like(dy_NF)};
-  MT_CPU_LOOPS(gate_up, weighted_swiglu_backward)(dy_NF, gate_up, weight_N, grad);
+  MT_LOOPS(gate_up, weighted_swiglu_backward)(dy_NF, gate_up, weight_N, grad);
   return grad;
 }
 

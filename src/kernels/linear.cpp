@@ -6,8 +6,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
-#include "checks.hpp"
 #include "cpu/matmul.hpp"
+#include "device.hpp"
+#ifdef MTRAIN_CUDA
+#include "cuda/bf16_parts.hpp"
+#endif
 
 namespace mtrain::kernels {
 namespace {
@@ -34,6 +37,16 @@ void weight_product(at::Tensor& grad, const at::Tensor& dy, const at::Tensor& x,
                     bool add) {
   cpu::matmul(grad.size(0), grad.size(1), x.size(0), transposed<T>(dy), plain<T>(x),
               grad.mutable_data_ptr<float>(), grad.stride(0), add);
+}
+
+/// Whether fp32 times bf16 is worth splitting the former for the GPU's matrix units.
+bool splits(const at::Tensor& fp32, const at::Tensor& bf16) {
+  return fp32.is_cuda() && fp32.scalar_type() == at::kFloat &&
+         bf16.scalar_type() == at::kBFloat16;
+}
+
+at::Tensor parts_of([[maybe_unused]] const at::Tensor& fp32) {
+  return MT_CUDA_OR(bf16_parts(fp32), at::Tensor());
 }
 
 }  // namespace
@@ -81,6 +94,16 @@ void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
   MT_CHECK(dy.size(0) == x.size(0) && grad_fp32.size(0) == dy.size(1) &&
                grad_fp32.size(1) == x.size(1),
            "linear: ", grad_fp32.sizes(), " += ", dy.sizes(), "^T * ", x.sizes());
+  if (splits(dy, x)) {
+    const at::Tensor parts = at::mm(parts_of(dy).t(), x, at::kFloat);
+    const at::Tensor sum = parts.view({-1, dy.size(1), x.size(1)}).sum(0);
+    accumulate == Accumulate::kAdd ? grad_fp32.add_(sum) : grad_fp32.copy_(sum);
+    return;
+  }
+  if (dy.scalar_type() != x.scalar_type()) {
+    linear_backward_weight(grad_fp32, dy.to(at::kFloat), x.to(at::kFloat), accumulate);
+    return;
+  }
   const bool add = accumulate == Accumulate::kAdd, rows = suits(grad_fp32, at::kFloat);
   if (rows && suits(dy, at::kFloat) && suits(x, at::kFloat))
     weight_product<float>(grad_fp32, dy, x, add);
@@ -91,6 +114,23 @@ void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
   else
     at::addmm_out(grad_fp32, grad_fp32, dy.to(at::kFloat).t(), x.to(at::kFloat),
                   add ? 1 : 0, 1);
+}
+
+at::Tensor linear_forward_fp32(const at::Tensor& x, const at::Tensor& weight) {
+  if (x.is_cuda() && x.scalar_type() == at::kBFloat16)
+    return at::mm(x, weight.t(), at::kFloat);
+  return linear_forward(x.to(at::kFloat), weight.to(at::kFloat));
+}
+
+void linear_backward_input_fp32(at::Tensor& dx, const at::Tensor& dy_fp32,
+                                const at::Tensor& weight) {
+  if (!splits(dy_fp32, weight)) {
+    dx += linear_backward_input(dy_fp32, weight.to(at::kFloat));
+    return;
+  }
+  const at::Tensor parts = parts_of(dy_fp32);
+  // Not by addmm: cuBLAS rounds the product before it adds.
+  dx += at::mm(parts, weight.repeat({parts.size(1) / weight.size(0), 1}), at::kFloat);
 }
 
 }  // namespace mtrain::kernels

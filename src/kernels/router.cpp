@@ -18,7 +18,7 @@ Routing router_forward(const at::Tensor& logits_TE, const RouterOptions& options
               at::empty({tokens, choices}, fp32.dtype(at::kInt)),
               at::empty({tokens, choices}, fp32),
               at::empty({logits_TE.size(1)}, fp32.dtype(at::kInt))};
-  MT_CPU_LOOPS(logits_TE, router_forward)(logits_TE, options, out);
+  MT_LOOPS(logits_TE, router_forward)(logits_TE, options, out);
   return out;
 }
 
@@ -28,8 +28,16 @@ at::Tensor router_backward(const at::Tensor& dweights_TK, const Routing& routing
   require(dweights_TK, at::kFloat, {p.size(0), options.choices}, "router: dweights");
   require(losses.probability_E, at::kFloat, {p.size(1)}, "router: losses");
   at::Tensor dlogits = at::empty_like(p);
-  MT_CPU_LOOPS(p, router_backward)(dweights_TK, routing, options, losses, dlogits);
+  MT_LOOPS(p, router_backward)(dweights_TK, routing, options, losses, dlogits);
   return dlogits;
+}
+
+at::Tensor router_totals(const Routing& routing) {
+  const at::Tensor& p = routing.probabilities_TE;
+  require(p, at::kFloat, {-1, -1}, "router: probabilities");
+  at::Tensor sums = at::empty({p.size(1) + 2}, p.options().dtype(at::kDouble));
+  MT_LOOPS(p, router_totals)(routing, sums);
+  return sums;
 }
 
 }  // namespace mtrain::kernels

@@ -31,6 +31,16 @@ double ConfigReader::number_or(const std::string& key, std::optional<double> fal
   return 1.0;
 }
 
+double ConfigReader::coefficient_or(const std::string& key, double fallback) {
+  const auto* value = find(key);
+  if (!value) return fallback;
+  const bool good = value->is_number() && std::isfinite(value->get<double>()) &&
+                    value->get<double>() >= 0;
+  if (good) return value->get<double>();
+  fault(cat(key, " must be a number from 0 on, not ", value->dump()));
+  return fallback;
+}
+
 std::vector<int64_t> ConfigReader::list(const std::string& key) {
   const auto* value = find(key);
   if (!value) return {};

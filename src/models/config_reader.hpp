@@ -22,6 +22,8 @@ class ConfigReader {
   int64_t size_or(const std::string& key, std::optional<int64_t> fallback);
   /// A positive number.
   double number_or(const std::string& key, std::optional<double> fallback);
+  /// A number from 0 on.
+  double coefficient_or(const std::string& key, double fallback);
   /// Integers that are not negative; none where the key is missing.
   std::vector<int64_t> list(const std::string& key);
   bool has(const std::string& key) const { return find(key) != nullptr; }

@@ -11,18 +11,22 @@ namespace mtrain::nn {
 namespace {
 
 using Rows = std::vector<int64_t>;
-
-at::Tensor ends_of(const at::Tensor& counts_E) {
-  return counts_E.cumsum(0, at::kInt);
-}
+using kernels::Pairs;
 
 /// values[index[i]] for a flat tensor.
 at::Tensor pick(const at::Tensor& values, const at::Tensor& index) {
   return values.flatten().index_select(0, index.flatten());
 }
 
-at::Tensor index_tensor(const std::vector<int32_t>& values, at::Device device) {
-  return at::tensor(values, at::kInt).to(device);
+/// counts[i] times offset[i] for each i, plus 0, 1, 2, ... over all: the order that moves
+/// blocks of these sizes by their offsets. On `device`, which nobody waits for.
+at::Tensor moved(const at::Tensor& counts, const at::Tensor& offsets, int64_t rows,
+                 at::Device device) {
+  const auto there = [&](const at::Tensor& x) {
+    return x.flatten().to(device, at::kInt, /*non_blocking=*/true);
+  };
+  return at::repeat_interleave(there(offsets), there(counts), 0, rows) +
+         at::arange(rows, at::device(device).dtype(at::kInt));
 }
 
 class AllToAll : public Dispatcher {
@@ -31,10 +35,10 @@ class AllToAll : public Dispatcher {
 
   Plan plan(const at::Tensor& experts_TK) const override {
     Plan plan;
-    plan.permutation = kernels::permutation_by_expert(experts_TK, experts_);
+    plan.permutation = kernels::permutation_by_expert(experts_TK, experts_, Pairs::kAll);
     const at::Tensor& counts = plan.permutation.counts_E;
     if (local())
-      plan.ends_E = ends_of(counts);
+      plan.ends_E = plan.permutation.ends_E;
     else
       meet(counts.to(at::kCPU), counts.device(), plan);
     return plan;
@@ -86,21 +90,16 @@ class AllToAll : public Dispatcher {
     };
     plan.sent = sums(sent);
     plan.received = sums(received);
-    const auto count = received.accessor<int32_t, 2>();
-    const at::Tensor starts = received.flatten().cumsum(0, at::kInt) - received.flatten();
-    std::vector<int32_t> arrival;
-    for (int64_t e = 0; e < mine; ++e) {
-      for (int64_t r = 0; r < ranks; ++r) {
-        const int32_t first = starts.data_ptr<int32_t>()[r * mine + e];
-        for (int32_t i = 0; i < count[r][e]; ++i) arrival.push_back(first + i);
-      }
-    }
-    std::vector<int32_t> departure(arrival.size());
-    for (size_t n = 0; n < arrival.size(); ++n)
-      departure[static_cast<size_t>(arrival[n])] = static_cast<int32_t>(n);
-    plan.arrival_N = index_tensor(arrival, device);
-    plan.departure_N = index_tensor(departure, device);
-    plan.ends_E = ends_of(received.sum(0, false, at::kInt)).to(device);
+    // First row of each (rank, expert) as it arrives, and sorted by expert.
+    const auto firsts = [](const at::Tensor& x) {
+      return (x.flatten().cumsum(0) - x.flatten()).view(x.sizes());
+    };
+    const at::Tensor arrived = firsts(received), sorted = firsts(received.t()).t();
+    const int64_t rows =
+        std::accumulate(plan.received.begin(), plan.received.end(), int64_t{0});
+    plan.arrival_N = moved(received.t(), (arrived - sorted).t(), rows, device);
+    plan.departure_N = moved(received, sorted - arrived, rows, device);
+    plan.ends_E = received.sum(0).cumsum(0, at::kInt).to(device);
   }
 };
 
@@ -119,9 +118,9 @@ class AllGather : public Dispatcher {
     const int64_t mine = experts_ / group_.size();
     const at::Tensor local = from_all(experts_TK, plan) - group_.rank() * mine;
     const at::Tensor elsewhere = local.lt(0).logical_or(local.ge(mine));
-    plan.permutation =
-        kernels::permutation_by_expert(local.masked_fill(elsewhere, -1), mine);
-    plan.ends_E = ends_of(plan.permutation.counts_E);
+    plan.permutation = kernels::permutation_by_expert(local.masked_fill(elsewhere, -1),
+                                                      mine, Pairs::kOfHeldExperts);
+    plan.ends_E = plan.permutation.ends_E;
     return plan;
   }
 

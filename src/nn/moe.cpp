@@ -16,10 +16,6 @@ at::Tensor padded(const at::Tensor& y, int64_t rows) {
   return at::cat({y, at::zeros({rows - y.size(0), y.size(1)}, y.options())});
 }
 
-at::Tensor fp32(const at::Tensor& x) {
-  return x.to(at::kFloat);
-}
-
 }  // namespace
 
 Moe::Moe(const MoeParams& params, const MoeOptions& options,
@@ -49,7 +45,7 @@ at::Tensor Moe::forward(const at::Tensor& x_TH, const MicroBatch& batch,
   const at::Tensor x = routed(inside, batch);
   saved = {};
   saved.routing = kernels::router_forward(
-      kernels::linear_forward(fp32(x), fp32(params_.router.weight)), options_.router);
+      kernels::linear_forward_fp32(x, params_.router.weight), options_.router);
   saved.plan = dispatcher.plan(saved.routing.experts_TK);
   saved.row_weights = dispatcher.dispatch_weights(saved.routing.weights_TK, saved.plan);
   make_inner(x, saved);
@@ -108,30 +104,27 @@ void Moe::router_backward(const at::Tensor& dweights_TK, const at::Tensor& x,
   if (x.size(0) == 0) return;
   const at::Tensor dlogits =
       kernels::router_backward(dweights_TK, routing, options_.router, losses);
-  add_weight_gradient(params_.router, dlogits, fp32(x));
-  dx += kernels::linear_backward_input(dlogits, fp32(params_.router.weight));
+  add_weight_gradient(params_.router, dlogits, x);
+  kernels::linear_backward_input_fp32(dx, dlogits, params_.router.weight);
 }
 
 kernels::RouterLossGrad Moe::router_losses(const kernels::Routing& routing,
                                            const MicroBatch& batch) const {
-  const at::Tensor& p = routing.probabilities_TE;
   const at::Tensor all = routing.counts_E.to(at::kFloat);
   if (placement_.spread) placement_.spread->all_reduce(all, comm::Reduce::kSum);
   if (!counts() || batch.routed_tokens == 0) return {at::zeros_like(all), 0.0};
   // Of the mean over the tokens and over the micro-batches of the global batch.
   const auto tokens = static_cast<double>(batch.routed_tokens);
   const double each = batch.share / tokens;
-  const auto experts = static_cast<double>(p.size(1));
+  const int64_t experts = all.size(0);
   const at::Tensor balance =
-      all * (each * experts / (tokens * static_cast<double>(options_.router.choices)));
-  const at::Tensor logs = p.clamp_min(1e-30).log();
-  const auto add = [&](int64_t figure, const at::Tensor& value, double factor) {
-    figures_[figure] += value.to(at::kDouble) * factor;
-  };
-  add(RouterFigures::kBalance, p.sum(0).mul(balance).sum(), 1);
-  add(RouterFigures::kZ, routing.lse_T.square().sum(), each);
-  add(RouterFigures::kEntropy, p.mul(logs).sum(), -each);
-  figures_.narrow(0, RouterFigures::kTokens, p.size(1)) += routing.counts_E;
+      all * (each * static_cast<double>(experts) /
+             (tokens * static_cast<double>(options_.router.choices)));
+  const at::Tensor sums = kernels::router_totals(routing);
+  figures_[RouterFigures::kBalance] += sums.narrow(0, 0, experts).mul(balance).sum();
+  // lse^2 and entropy lie side by side in both.
+  figures_.narrow(0, RouterFigures::kZ, 2).add_(sums.narrow(0, experts, 2), each);
+  figures_.narrow(0, RouterFigures::kTokens, experts) += routing.counts_E;
   return {balance * options_.balance_coefficient, 2 * each * options_.z_coefficient};
 }
 

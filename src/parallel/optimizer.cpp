@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mtrain/base/error.hpp"
+
 namespace mtrain::parallel {
 
 namespace {
@@ -35,6 +37,11 @@ double StepTotals::loss() const {
 
 double StepTotals::gradient_norm() const {
   return std::sqrt(values[1].item<double>());
+}
+
+double StepTotals::further(int64_t i) const {
+  MT_CHECK(2 + i < values.numel());
+  return values[2 + i].item<double>();
 }
 
 Optimizer::Optimizer(ParamBuffer& buffer, const comm::ProcessGroups& groups,

@@ -20,7 +20,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
       std::fputs(config::help_text(config::Purpose::kPrepare).c_str(), stdout);
     return kExitOk;
   }
-  const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare, {});
+  const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;
   session.agree([&] {

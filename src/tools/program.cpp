@@ -52,8 +52,7 @@ int run_program(int argc, char** argv, Program program) {
 }
 
 config::ParsedDeck read_deck(const comm::Session& session,
-                             const config::CommandLine& line, config::Purpose purpose,
-                             std::optional<int> world_size) {
+                             const config::CommandLine& line, config::Purpose purpose) {
   config::DeckText deck;
   session.agree([&] {
     if (session.rank() == 0) deck = config::read_deck_file(line.deck);
@@ -61,10 +60,7 @@ config::ParsedDeck read_deck(const comm::Session& session,
   deck.name = session.broadcast_text(deck.name);
   deck.text = session.broadcast_text(deck.text);
   config::ParsedDeck parsed;
-  session.agree([&] {
-    parsed = config::parse_deck(deck, line.overrides, purpose);
-    if (world_size) config::validate_layout(parsed.deck, *world_size);
-  });
+  session.agree([&] { parsed = config::parse_deck(deck, line.overrides, purpose); });
   for (const auto& warning : parsed.warnings) log::warning(warning);
   return parsed;
 }

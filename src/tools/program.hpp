@@ -13,10 +13,8 @@ using Program = ExitCode (*)(const comm::Session& session, int argc, char** argv
 /// every rank. Returns the exit code, the program's own where it ends without error.
 int run_program(int argc, char** argv, Program program);
 
-/// Reads the deck on rank 0 and parses it on all; warnings are logged. Where there is a
-/// world size, the deck's layout must fit it. Collective.
+/// Reads the deck on rank 0 and parses it on all; warnings are logged. Collective.
 config::ParsedDeck read_deck(const comm::Session& session,
-                             const config::CommandLine& line, config::Purpose purpose,
-                             std::optional<int> world_size);
+                             const config::CommandLine& line, config::Purpose purpose);
 
 }  // namespace mtrain::tools

@@ -8,8 +8,8 @@
 
 namespace mtrain::train {
 
-/// Runs `work` in the background; at most one at a time. The work makes no MPI and no
-/// HDF5 call.
+/// Runs `work` in the background; at most one at a time. The work makes no MPI
+/// call, and HDF5 calls only where HDF5 has a lock of its own.
 class BackgroundWork {
  public:
   /// What the work asks between two of its parts: true when it should give up.

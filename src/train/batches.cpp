@@ -136,10 +136,50 @@ StepBatch BatchLoader::step(int64_t cursor) {
   return batch;
 }
 
+void BatchLoader::balance(DocumentTime time) {
+  document_time_ = std::move(time);
+  int64_t longest = 0;
+  for (int64_t row = 0; row < store_.num_rows(); ++row)
+    longest = std::max(longest, cost(row).tokens);
+  most_tokens_ = longest * options_.per_device_train_batch_size;
+}
+
+data::RowCost BatchLoader::cost(int64_t row) const {
+  data::RowCost cost{0, 0};
+  const auto [first, last] = store_.row_samples(row);
+  for (int64_t i = first; i < last; ++i) {
+    const int64_t positions = std::max<int64_t>(0, store_.sample_length(i) - 1);
+    cost.time += document_time_(positions);
+    cost.tokens += positions;
+  }
+  return cost;
+}
+
+std::vector<std::vector<int64_t>> BatchLoader::shares(int64_t cursor) const {
+  std::vector<std::vector<int64_t>> result;
+  const int64_t count = options_.gradient_accumulation_steps;
+  if (!document_time_) {
+    for (int64_t m = 0; m < count; ++m)
+      result.push_back(sampler_.micro_batch(cursor, m, dp_rank_));
+    return result;
+  }
+  const std::vector<int64_t> rows = sampler_.global_batch(cursor);
+  std::vector<data::RowCost> costs;
+  for (const int64_t row : rows) costs.push_back(cost(row));
+  const auto all =
+      data::balanced_micro_batches(costs, {count, options_.dp_size, most_tokens_});
+  for (int64_t m = 0; m < count; ++m) {
+    result.emplace_back();
+    for (const int64_t i : all[static_cast<size_t>(m * options_.dp_size + dp_rank_)])
+      result.back().push_back(rows[static_cast<size_t>(i)]);
+  }
+  return result;
+}
+
 StepBatch BatchLoader::draw(int64_t cursor) const {
   StepBatch batch;
-  for (int64_t m = 0; m < options_.gradient_accumulation_steps; ++m) {
-    add(sampler_.micro_batch(cursor, m, dp_rank_), batch);
+  for (const auto& rows : shares(cursor)) {
+    add(rows, batch);
     const models::PackedTokens& packed = batch.micro_batches.back();
     batch.tokens += static_cast<int64_t>(packed.ids.size());
     for (size_t d = 1; d < packed.offsets.size(); ++d) {

@@ -1,6 +1,7 @@
 // From samples of a token store to packed micro-batches with loss weights.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "mtrain/comm/communicator.hpp"
 #include "mtrain/config/deck.hpp"
+#include "mtrain/data/balance.hpp"
 #include "mtrain/data/sampler.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "mtrain/models/model.hpp"
@@ -69,6 +71,11 @@ class BatchLoader {
   const data::Sampler& sampler() const { return sampler_; }
   /// Pads the micro-batches to come; rows of packed samples stay as they are.
   void pad(const Padding& padding) { padding_ = padding; }
+  /// Time that a document of so many positions takes, in any unit.
+  using DocumentTime = std::function<double(int64_t positions)>;
+  /// Shares the rows of each step to come so that ranks and micro-batches take about as
+  /// long; none holds more tokens than without it.
+  void balance(DocumentTime time);
   ~BatchLoader();
   /// The batch of the step that starts at `cursor`. That of the step after it is read
   /// and packed meanwhile, on a thread of its own where HDF5 allows it.
@@ -83,6 +90,9 @@ class BatchLoader {
   models::PackedTokens pack(const std::vector<int64_t>& rows) const;
   /// Adds the micro-batch of these rows.
   void add(const std::vector<int64_t>& rows, StepBatch& batch) const;
+  data::RowCost cost(int64_t row) const;
+  /// Rows of this rank's micro-batches.
+  std::vector<std::vector<int64_t>> shares(int64_t cursor) const;
   StepBatch draw(int64_t cursor) const;
 
   data::TokenStoreReader& store_;
@@ -90,6 +100,8 @@ class BatchLoader {
   data::Sampler sampler_;
   int dp_rank_;
   std::optional<Padding> padding_;
+  DocumentTime document_time_;  ///< where steps are balanced
+  int64_t most_tokens_ = 0;     ///< of a micro-batch then
   std::vector<double> reference_;
   int64_t next_cursor_ = -1;  ///< what `next_` is drawn for
   std::future<StepBatch> next_;

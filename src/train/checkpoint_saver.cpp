@@ -1,5 +1,5 @@
 // The phases of a save: copied, written by all ranks, committed by rank 0; driven by the
-// trainer at step boundaries, since only its thread may use MPI and HDF5.
+// trainer at step boundaries, since only its thread may use MPI.
 #include "checkpoint_saver.hpp"
 
 #include <ATen/ATen.h>
@@ -8,6 +8,7 @@
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/data/token_store.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kCastElements = int64_t{16} << 20;  // cast at a time for Hugging Face
+constexpr double kSlowDisk = 100e6;  // bytes a second and rank, until a save was measured
 
 /// Bytes that read back otherwise than written are no fault of the user's input.
 template <class Action>
@@ -43,64 +45,78 @@ CheckpointSaver::CheckpointSaver(const config::Checkpoint& options,
                                  at::ScalarType dtype, const comm::Session& session)
     : options_(options),
       session_(session),
-      snapshot_(optimizer, options.save_only_model, dtype, session) {}
+      snapshot_(optimizer, options.save_only_model, dtype, session),
+      guessed_seconds_(static_cast<double>(optimizer.state_bytes()) / kSlowDisk) {}
 
 void CheckpointSaver::save(const checkpoint::TrainingState& state,
                            const std::string& deck_text,
                            const std::optional<HfExport>& hf) {
-  const Stopwatch blocking;
   if (phase_ != Phase::kIdle)
     log::info(
         cat("step ", state.step, " waits until checkpoint-", state_.step, " is written"));
   wait();
+  const Stopwatch blocking;
   clock_.restart();
   state_ = state;
   deck_text_ = deck_text;
   hf_ = hf;
-  snapshot_.prepare();
+  prepare();
   const Stopwatch copying;
-  session_.agree([&] {
-    snapshot_.copy();
-    copy_seconds_ = copying.seconds();
-    as_failure([&] { open_files(); });  // while a GPU copies
-    if (snapshot_.finish_copy()) copy_seconds_ = copying.seconds();
-  });
-  if (hf_) session_.agree([&] { as_failure([&] { join_hf_files(); }); });
-  phase_ = Phase::kWriting;
-  work_.start([this](const auto& cancelled) { as_failure([&] { write(cancelled); }); });
+  snapshot_.copy();
+  copy_seconds_ = copying.seconds();
+  // Without a lock of its own HDF5 must stay on this thread, as the data loader does.
+  if (!data::TokenStoreReader::readable_by_threads())
+    session_.agree([&] { as_failure([&] { lay_out(); }); });
+  start(Phase::kWriting, &CheckpointSaver::write);
   blocking_seconds_ = blocking.seconds();
   if (!options_.async_save) wait();
 }
 
+void CheckpointSaver::start(Phase phase, Part part) {
+  phase_ = phase;
+  work_.start([this, part](const auto& cancelled) {
+    as_failure([&] { (this->*part)(cancelled); });
+  });
+}
+
 /// Everything that needs HDF5.
-void CheckpointSaver::open_files() {
-  const fs::path dir = options_.output_dir;
-  writer_.emplace(dir, state_.step, session_.rank(), session_.world_size());
+void CheckpointSaver::lay_out() {
+  writer_.emplace(options_.output_dir, state_.step, session_.rank(),
+                  session_.world_size());
   writer_->reserve(snapshot_.pieces());
   writer_->close();
-  if (!hf_) return;
-  hf_->folder = checkpoint::temporary_folder(dir, state_.step) / "hf";
-  if (session_.rank() != 0) return;
-  hf_writer_.emplace(checkpoint::SafetensorsWriter::create(hf_->folder, tensor_plan(*hf_),
-                                                           hf_->max_shard_bytes));
 }
 
-void CheckpointSaver::join_hf_files() {
-  if (session_.rank() == 0) return;
-  hf_writer_.emplace(checkpoint::SafetensorsWriter::join(hf_->folder, tensor_plan(*hf_),
-                                                         hf_->max_shard_bytes));
-}
-
-void CheckpointSaver::write(const BackgroundWork::Cancelled& cancelled) {
+void CheckpointSaver::write(const Cancelled& cancelled) {
+  if (!writer_) lay_out();
+  if (hf_) create_hf_files();
   for (const auto& piece : snapshot_.pieces()) {
     if (cancelled()) throw Error("the save was given up");
     writer_->store({piece});
-    const bool weights = piece.group == checkpoint::kMasterGroup ||
-                         piece.group == checkpoint::kWeightsGroup;
-    if (hf_ && weights) write_hf(piece);
   }
   summary_ = writer_->finish();
-  if (hf_) hf_summary_ = hf_writer_->summary();
+  writer_.reset();
+}
+
+/// On rank 0 before the others open them.
+void CheckpointSaver::create_hf_files() {
+  hf_->folder = checkpoint::temporary_folder(options_.output_dir, state_.step) / "hf";
+  if (session_.rank() == 0)
+    hf_writer_.emplace(checkpoint::SafetensorsWriter::create(
+        hf_->folder, tensor_plan(*hf_), hf_->max_shard_bytes));
+}
+
+void CheckpointSaver::write_hf_files(const Cancelled& cancelled) {
+  if (!hf_writer_)
+    hf_writer_.emplace(checkpoint::SafetensorsWriter::join(hf_->folder, tensor_plan(*hf_),
+                                                           hf_->max_shard_bytes));
+  for (const auto& piece : snapshot_.pieces()) {
+    if (cancelled()) throw Error("the save was given up");
+    if (piece.group == checkpoint::kMasterGroup ||
+        piece.group == checkpoint::kWeightsGroup)
+      write_hf(piece);
+  }
+  hf_summary_ = hf_writer_->summary();
 }
 
 /// Some rows at a time, so that the cast copy stays small.
@@ -110,9 +126,10 @@ void CheckpointSaver::write_hf(const checkpoint::NamedPiece& piece) {
   const int64_t rows = piece.data.size(0);
   const int64_t step = std::max<int64_t>(1, kCastElements * rows / piece.box.size());
   for (int64_t first = 0; first < rows; first += step) {
-    const checkpoint::Part part{0, 0, first, std::min(step, rows - first)};
-    hf_writer_->write(checkpoint::box_of(part, piece.box),
-                      piece.data.narrow(0, first, part.count).to(hf_->dtype));
+    parallel::Box box = piece.box;
+    box.offset[0] += first;
+    box.extent[0] = std::min(step, rows - first);
+    hf_writer_->write(box, piece.data.narrow(0, first, box.extent[0]).to(hf_->dtype));
   }
 }
 
@@ -126,47 +143,57 @@ void CheckpointSaver::poll() {
       if (failed) std::rethrow_exception(work_.failure());
     });
   if (!all_are(states, "done")) return;
-  phase_ == Phase::kWriting ? start_commit() : end_save();
+  const Stopwatch blocking;
+  if (phase_ == Phase::kWriting && hf_)
+    start(Phase::kExporting, &CheckpointSaver::write_hf_files);
+  else if (phase_ == Phase::kCommitting)
+    end_save();
+  else
+    start_commit();
+  blocking_seconds_ += blocking.seconds();
 }
 
 void CheckpointSaver::wait() {
   while (phase_ != Phase::kIdle) {
+    const Stopwatch blocking;
     work_.wait();
+    blocking_seconds_ += blocking.seconds();
     poll();
   }
 }
 
 void CheckpointSaver::start_commit() {
-  writer_.reset();
-  const auto summaries = session_.all_gather_text(summary_);
-  const auto hf_summaries = session_.all_gather_text(hf_summary_);
+  summaries_ = session_.all_gather_text(summary_);
+  if (hf_) hf_summaries_ = session_.all_gather_text(hf_summary_);
   phase_ = Phase::kCommitting;
-  if (session_.rank() != 0) return hf_writer_.reset();
-  work_.start([this, summaries, hf_summaries](const auto&) {
-    as_failure([&] { commit(summaries, hf_summaries); });
-  });
+  if (session_.rank() == 0) start(Phase::kCommitting, &CheckpointSaver::commit);
 }
 
-void CheckpointSaver::commit(const std::vector<std::string>& summaries,
-                             const std::vector<std::string>& hf_summaries) {
+void CheckpointSaver::commit(const Cancelled&) {
   if (hf_) {
-    hf_writer_->commit(hf_summaries);
+    hf_writer_->commit(hf_summaries_);
     write_hf_side_files(*hf_);
   }
-  committed_ =
-      checkpoint::commit(options_.output_dir, state_.step, summaries, state_, deck_text_);
+  installed_ = checkpoint::commit(options_.output_dir, state_.step, summaries_, state_,
+                                  deck_text_);
   if (!options_.save_total_limit) return;
   // Every rank has read its file back already; what is left is how they fit together.
-  const checkpoint::CheckpointReader reader(committed_);
+  const checkpoint::CheckpointReader reader(installed_);
   reader.deck_text();
   checkpoint::prune_checkpoints(
       options_.output_dir, static_cast<int>(*options_.save_total_limit), state_.step);
 }
 
+double CheckpointSaver::expected_seconds() const {
+  const double one = longest_seconds_ > 0 ? longest_seconds_ : guessed_seconds_;
+  return phase_ == Phase::kIdle ? one : 2 * one;
+}
+
 void CheckpointSaver::end_save() {
   phase_ = Phase::kIdle;
+  longest_seconds_ = std::max(longest_seconds_, clock_.seconds());
   hf_writer_.reset();
-  committed_ = session_.broadcast_text(committed_.string());
+  committed_ = session_.broadcast_text(installed_.string());
   log::info(cat("checkpoint saved: ", committed_.string(), " (training stood still ",
                 seconds_text(blocking_seconds_), ", ", seconds_text(copy_seconds_),
                 " of it copying ", human_bytes(static_cast<double>(snapshot_.bytes())),

@@ -23,6 +23,10 @@ class CheckpointSaver {
   CheckpointSaver(const config::Checkpoint& options, const parallel::Optimizer& optimizer,
                   at::ScalarType dtype, const comm::Session& session);
 
+  /// Agrees on who stores what and makes room for it, once, so that the first save need
+  /// not.
+  void prepare() { snapshot_.prepare(); }
+
   /// Waits for an unfinished save, copies the state to host memory and starts writing.
   /// With `hf` the weights are written as Hugging Face files too, into its folder "hf"
   /// inside the checkpoint (`hf->folder` is not used). Returns when training may go on:
@@ -34,20 +38,26 @@ class CheckpointSaver {
   /// Returns when nothing is unfinished.
   void wait();
 
+  /// Seconds a save may take from its start to its end on disk, an unfinished one before
+  /// it included: the longest so far, else at the speed of a slow disk.
+  double expected_seconds() const;
+
   /// The last committed checkpoint of this object; empty before the first.
   const std::filesystem::path& committed() const { return committed_; }
 
  private:
-  enum class Phase { kIdle, kWriting, kCommitting };
+  enum class Phase { kIdle, kWriting, kExporting, kCommitting };
+  using Cancelled = BackgroundWork::Cancelled;
+  using Part = void (CheckpointSaver::*)(const Cancelled&);
 
-  void open_files();
-  void join_hf_files();
-  /// In the background, on every rank.
-  void write(const BackgroundWork::Cancelled& cancelled);
+  /// Runs a part of the save in the background.
+  void start(Phase phase, Part part);
+  void lay_out();
+  void write(const Cancelled& cancelled);
+  void create_hf_files();
+  void write_hf_files(const Cancelled& cancelled);
   void write_hf(const checkpoint::NamedPiece& piece);
-  /// In the background, on rank 0.
-  void commit(const std::vector<std::string>& summaries,
-              const std::vector<std::string>& hf_summaries);
+  void commit(const Cancelled& cancelled);
   void start_commit();
   void end_save();
 
@@ -61,8 +71,11 @@ class CheckpointSaver {
   std::optional<checkpoint::CheckpointWriter> writer_;
   std::optional<checkpoint::SafetensorsWriter> hf_writer_;
   std::string summary_, hf_summary_;
+  std::vector<std::string> summaries_, hf_summaries_;  ///< of all ranks
   Stopwatch clock_;  ///< since the save began, earlier ones done
   double copy_seconds_ = 0, blocking_seconds_ = 0;
+  double guessed_seconds_, longest_seconds_ = 0;
+  std::filesystem::path installed_;  ///< what commit() made, on rank 0
   std::filesystem::path committed_;
   BackgroundWork work_;  ///< last: ends before what it uses goes
 };

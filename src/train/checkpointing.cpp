@@ -135,7 +135,8 @@ void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& 
 
 void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,
                const comm::Session& session) {
-  constexpr int64_t kChunkBytes = int64_t{64} << 20;
+  // Written while still in the processor's cache.
+  constexpr int64_t kChunkBytes = int64_t{4} << 20;
   const auto plan = tensor_plan(options);
   std::optional<checkpoint::SafetensorsWriter> writer;
   session.agree([&] {

@@ -1,12 +1,15 @@
-// Owns the rules by which LLaMA-Factory's Megatron path pads; called when a trainer is
-// built.
+// Owns what LLaMA-Factory's Megatron path does otherwise and the deck alone cannot tell:
+// the coefficient of the experts' balance and padding. Called by mtrain before a run, and
+// when a trainer is built.
 #include "compat.hpp"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "model_files.hpp"
 #include "mtrain/base/text.hpp"
 #include "mtrain/data/tokenizer.hpp"
+#include "mtrain/train/run.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -21,6 +24,17 @@ int64_t padding_id(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+void take_from_model(config::ParsedDeck& parsed) {
+  const std::string key = "moe_aux_loss_coeff";
+  const bool given = parsed.origins.at(key).kind != config::Origin::Kind::kDefault;
+  if (parsed.deck.train.compat != config::Compat::kMca || given) return;
+  const ModelDescription description = read_model_description(parsed.deck.model);
+  const double coefficient = description.config->balance_coefficient();
+  if (coefficient == 0) return;
+  config::set_value(parsed, key, nlohmann::json(coefficient).dump(),
+                    {config::Origin::Kind::kModelConfig, description.path});
+}
 
 std::optional<Padding> compat_padding(const config::Deck& deck) {
   if (deck.train.compat != config::Compat::kMca) return {};

@@ -28,7 +28,8 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
     const auto range = static_cast<size_t>(chunk * shape.stages + stage);
     const bool head = chunk + 1 == shape.chunks && stage + 1 == shape.stages;
     const auto memory = config.activation_memory(
-        {tokens, tensor, deck.parallel.expert_tensor_parallel_size,
+        {tokens, tensor, deck.parallel.expert_model_parallel_size,
+         deck.parallel.expert_tensor_parallel_size,
          options.sequence_parallel && tensor > 1, options.dtype, device,
          options.recompute, options.layers[range].size(), head});
     for (const auto& item : memory.kept)
@@ -39,12 +40,6 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
   for (const auto& [owner, bytes] : kept) items.push_back({"kept: " + owner, bytes});
   items.push_back({"workspace", workspace});
   return items;
-}
-
-double total_bytes(const std::vector<models::MemoryItem>& items) {
-  double total = 0;
-  for (const auto& item : items) total += item.bytes;
-  return total;
 }
 
 std::string memory_table(std::vector<models::MemoryItem> items) {

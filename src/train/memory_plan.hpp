@@ -16,8 +16,6 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
                                                 int stage, int64_t tokens,
                                                 at::Device device);
 
-double total_bytes(const std::vector<models::MemoryItem>& items);
-
 /// Aligned lines "  weights   3.20 GiB", largest first, and their sum.
 std::string memory_table(std::vector<models::MemoryItem> items);
 

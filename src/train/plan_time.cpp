@@ -73,13 +73,13 @@ class Estimator {
   void measure_layer() {
     const auto options = model_options(deck_, model_.config, at::kCUDA);
     const auto memory = model_.config.activation_memory(
-        {planned_tokens(deck_), tensor(), grid_.sizes().expert_tensor,
-         options.sequence_parallel && tensor() > 1, options.dtype, at::kCUDA,
-         models::Recompute{}, 1, false});
+        {planned_tokens(deck_), tensor(), grid_.sizes().expert,
+         grid_.sizes().expert_tensor, options.sequence_parallel && tensor() > 1,
+         options.dtype, at::kCUDA, models::Recompute{}, 1, false});
     for (const auto& item : memory.kept) {
-      kept_ += item.bytes;
+      const bool rows = item.owner == "inputs of experts";  // where they are elsewhere
+      (rows ? expert_rows_ : kept_) += item.bytes;
       if (item.owner == "residual stream") stream_ = item.bytes / 2;
-      if (item.owner == "inputs of experts") expert_rows_ = item.bytes;
     }
   }
 
@@ -90,7 +90,7 @@ class Estimator {
     const double part = forward ? 1.0 / 3 : 2.0 / 3;
     // What the operators between the products move, in multiples of what is kept, from
     // the measured steps of Qwen3-1.7B and of a mixture of experts (docs/performance.md).
-    const double moved = expert_rows_ > 0 ? 12 : 3.7;
+    const double moved = model_.config.experts() > 0 ? 18 : 3.7;
     return own * part *
                (flops_.dense / gpu_.matmul + flops_.experts / gpu_.grouped +
                 flops_.attention / gpu_.attention[forward ? 0 : 1]) +

@@ -23,7 +23,8 @@ struct RouterReport {
 
 class RouterLog {
  public:
-  /// nn::RouterFigures of one step, fp64 [layers, figures], summed over all ranks.
+  /// nn::RouterFigures of one step, fp64 [layers, figures] on the host, summed over all
+  /// ranks.
   void add(const at::Tensor& figures);
   bool empty() const { return steps_ == 0; }
   /// Of the steps since the last call.

@@ -25,7 +25,7 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
   if (!model.empty()) open_model(config, model);
   if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
   const std::string& store = deck.data.tokenized_path;
-  if (store.empty()) return;
+  if (!store_exists(deck.data)) return;
   for (const auto& path : {store, eval_store_path(store)}) {
     if (std::filesystem::exists(path)) {
       check_store(path, deck.train.stage, config.vocab_size());

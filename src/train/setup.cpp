@@ -41,6 +41,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
       groups_(comm::make_groups(session, grid_,
                                 choose_backend(parsed.deck.parallel.backend, device_))),
+      vote_(stop_, parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
   char text[32];
@@ -89,6 +90,12 @@ void Trainer::read_inputs() {
                     dp_rank);
     padding_ = compat_padding(deck_);
     if (padding_) loader_->pad(*padding_);
+    if (deck_.train.balance_micro_batches) {
+      loader_->balance([config = description_.config.get()](int64_t positions) {
+        const auto length = static_cast<double>(positions);
+        return length * config->flops_per_token(length);
+      });
+    }
     total_steps_ = total_steps();
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;

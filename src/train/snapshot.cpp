@@ -4,14 +4,6 @@
 #include <ATen/ATen.h>
 
 namespace mtrain::train {
-namespace {
-
-/// A part of a piece's tensor, contiguous in it.
-at::Tensor part_of(const at::Tensor& whole, const checkpoint::Part& part) {
-  return whole.dim() == 0 ? whole : whole.narrow(part.dim, part.first, part.count);
-}
-
-}  // namespace
 
 void Snapshot::add(const std::string& group, const parallel::Box& box,
                    at::ScalarType dtype, const at::Tensor& like) {
@@ -31,39 +23,34 @@ void Snapshot::prepare() {
     held.push_back(checkpoint::boxes_of_text(text));
   parts_ = checkpoint::share_out(held)[static_cast<size_t>(session_.rank())];
   for (const auto& part : *parts_) {
-    const auto& piece = state[part.index];
-    const auto box = checkpoint::box_of(part, piece.box);
+    const at::Tensor& like = state[part.index].master;
     if (only_model_) {
-      add(checkpoint::kWeightsGroup, box, dtype_, piece.master);
+      add(checkpoint::kWeightsGroup, part.box, dtype_, like);
       continue;
     }
     for (const char* group : {checkpoint::kMasterGroup, checkpoint::kFirstMomentGroup,
                               checkpoint::kSecondMomentGroup})
-      add(group, box, at::kFloat, piece.master);
+      add(group, part.box, at::kFloat, like);
   }
 }
 
 void Snapshot::copy() {
   const auto state = optimizer_.pieces(false);
   auto target = pieces_.begin();
-  const auto put = [&](const at::Tensor& source, const checkpoint::Part& part) {
-    (target++)->data.copy_(part_of(source, part), /*non_blocking=*/true);
-  };
   for (const auto& part : *parts_) {
     const auto& piece = state[part.index];
-    put(piece.master, part);
+    const auto put = [&](const at::Tensor& source) {
+      (target++)->data.copy_(checkpoint::view_of(part.box, piece.box, source),
+                             /*non_blocking=*/true);
+    };
+    put(piece.master);
     if (only_model_) continue;
-    put(piece.exp_avg, part);
-    put(piece.exp_avg_sq, part);
+    put(piece.exp_avg);
+    put(piece.exp_avg_sq);
   }
-}
-
-bool Snapshot::finish_copy() const {
-  const auto state = optimizer_.pieces(false);
-  if (state.empty() || !state.front().master.is_cuda()) return false;
   // Any read of a device tensor waits for the copies enqueued before it.
-  state.front().master.flatten()[0].item<float>();
-  return true;
+  if (!state.empty() && state.front().master.is_cuda())
+    state.front().master.flatten()[0].item<float>();
 }
 
 int64_t Snapshot::bytes() const {

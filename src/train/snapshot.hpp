@@ -25,12 +25,8 @@ class Snapshot {
 
   /// Makes room, at its first call also the plan of who stores what. Collective.
   void prepare();
-  /// Starts copying all state this rank stores. On a GPU the copies may still be under
-  /// way when it returns.
+  /// Copies all state this rank stores, into the same memory each time.
   void copy();
-  /// Returns when pieces() hold what the state was at copy(); true when that was not so
-  /// at once.
-  bool finish_copy() const;
 
   const std::vector<checkpoint::NamedPiece>& pieces() const { return pieces_; }
   int64_t bytes() const;

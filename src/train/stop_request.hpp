@@ -5,8 +5,9 @@
 
 namespace mtrain::train {
 
-/// While it lives, the two signals set a flag instead of ending the process. One object
-/// at a time.
+/// While it lives, the first of each of the two signals sets a flag instead of ending the
+/// process; the second of a kind ends it at once, as if nobody listened. (Slurm sends
+/// both kinds one after the other, each meaning the same.) One object at a time.
 class StopRequest {
  public:
   StopRequest();

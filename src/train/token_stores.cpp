@@ -154,6 +154,7 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.max_samples = d.max_samples;
   options.packing = d.packing;
   options.neat_packing = d.neat_packing;
+  options.documents_apart = d.pt_packing == config::PtPacking::kDocuments;
   options.train_on_prompt = d.train_on_prompt;
   options.mask_history = d.mask_history;
   options.enable_thinking = d.enable_thinking;
@@ -176,6 +177,16 @@ void prepare_stores(const config::Deck& deck, const comm::Session& session) {
   prepare_together(prepare_options(deck, deck.data.tokenized_path), session);
 }
 
+bool store_exists(const config::Data& data) {
+  const std::string& given = data.tokenized_path;
+  const bool found = !given.empty() && fs::exists(given);
+  if (!found && data.dataset.empty()) {
+    throw UserError(cat("tokenized_path: no file ", given),
+                    "give an existing token store, or dataset to make it from");
+  }
+  return found;
+}
+
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session) {
   const std::string given = deck.data.tokenized_path;
   const std::string path =
@@ -184,13 +195,7 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
   StorePaths stores{path, std::nullopt};
   auto options = prepare_options(deck, path);
   bool found = false;
-  session.agree([&] {
-    found = !given.empty() && fs::exists(given);
-    if (!found && deck.data.dataset.empty()) {
-      throw UserError(cat("tokenized_path: no file ", given),
-                      "give an existing token store, or dataset to make it from");
-    }
-  });
+  session.agree([&] { found = store_exists(deck.data); });
   if (found) {
     options.dataset = std::exchange(options.eval_dataset, {});
     options.output_path = options.eval_output_path;

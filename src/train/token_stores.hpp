@@ -29,6 +29,10 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
 /// to date. Collective: the ranks share the work.
 void prepare_stores(const config::Deck& deck, const comm::Session& session);
 
+/// Whether there is a store at tokenized_path. Throws UserError when there is neither
+/// that nor a dataset to make it from.
+bool store_exists(const config::Data& data);
+
 /// The stores the deck asks for. A store at tokenized_path is taken as it is; otherwise
 /// the ranks prepare it from `dataset` (into tokenized_path, or under output_dir).
 /// Collective.

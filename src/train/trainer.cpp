@@ -37,7 +37,7 @@ ExitCode Trainer::run() {
   }
   const bool only_evaluates = !deck_.train.do_train;
   if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
-  const bool stopped = deck_.train.do_train && !train();
+  const bool stopped = only_evaluates ? vote_.result() != Stop::kNo : !train();
   session_.activity().phase(Phase::kFinish);
   finish(stopped ? "stopped" : "ok");
   return stopped ? kExitRequeue : kExitOk;
@@ -61,6 +61,7 @@ bool Trainer::train() {
   const PhaseRange phase(session_.activity(), Phase::kStep);
   interval_clock_.restart();
   first_step_ = step_;
+  saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
   // returns.
   const size_t late = device_.is_cpu() ? 0 : 1;
@@ -72,10 +73,11 @@ bool Trainer::train() {
     account("step");
     saver_->poll();
     const bool last = step_ == total_steps_;
-    const bool stop = !last && stop_requested();
+    const Stop stop = vote_.result();
     const int64_t every = deck_.checkpoint.save_steps;
-    if (!last && (stop || (every > 0 && step_ % every == 0))) save(false);
-    if (stop) return stop_here();
+    const bool stops = stop != Stop::kNo;
+    if (!last && (stops || (every > 0 && step_ % every == 0))) save(false);
+    if (!last && stops) return stop_here(stop);
     const auto eval_every = deck_.log.eval_steps;
     const bool wanted = last || (eval_every && step_ % *eval_every == 0);
     if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
@@ -84,15 +86,11 @@ bool Trainer::train() {
   return true;
 }
 
-bool Trainer::stop_requested() const {
-  const auto received = session_.all_gather_text(stop_.received() ? "stop" : "");
-  return std::ranges::find(received, "stop") != received.end();
-}
-
-bool Trainer::stop_here() {
+bool Trainer::stop_here(Stop why) {
   saver_->wait();
   account("save");
-  log::info(cat("stopped by request after step ", step_, " of ", total_steps_,
+  const std::string cause = why == Stop::kRequested ? "by request" : "as max_time is up,";
+  log::info(cat("stopped ", cause, " after step ", step_, " of ", total_steps_,
                 ": the same command resumes"));
   return false;
 }
@@ -122,6 +120,7 @@ void Trainer::run_passes(const StepBatch& batch) {
   parallel::run_schedule(parallel::training_schedule(shape, groups_.pipeline->rank()),
                          shape, *model_, *groups_.pipeline, session_.activity());
   sync_->finish();
+  vote_.start(saver_->expected_seconds());
 }
 
 void Trainer::step() {
@@ -152,7 +151,8 @@ void Trainer::update(const StepBatch& batch) {
   const at::Tensor router = model_->router_figures();
   if (router.defined()) groups_.world->all_reduce(router, comm::Reduce::kSum);
   under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
-                        flops, LateTotals(totals), router});
+                        flops, LateCopy(totals.values),
+                        router.defined() ? LateCopy(router) : LateCopy()});
 }
 
 at::Tensor Trainer::shares() const {
@@ -205,19 +205,21 @@ void Trainer::settle_to(size_t late) {
 void Trainer::settle() {
   StepRecord record = std::move(under_way_.front());
   under_way_.pop_front();
-  const double loss = record.totals.loss(), norm = record.totals.gradient_norm();
+  const parallel::StepTotals totals{record.totals.arrived()};
+  const double loss = totals.loss(), norm = totals.gradient_norm();
   if (accept_step(record.step, loss, norm)) {
     interval_loss_ += loss;
     ++interval_steps_;
     if (preference_) {
       const auto figure = [&](Preference::Figure f) {
-        return record.totals.further(f - Preference::kRewardChosen);
+        return totals.further(f - Preference::kRewardChosen);
       };
       interval_rewards_.chosen += figure(Preference::kRewardChosen);
       interval_rewards_.rejected += figure(Preference::kRewardRejected);
       interval_rewards_.accuracy += figure(Preference::kAccuracy);
     }
-    if (record.router.defined()) interval_router_.add(record.router);
+    const at::Tensor& router = record.router.arrived();
+    if (router.defined()) interval_router_.add(router);
   }
   if (record.step == first_step_ + 1) report_start();
   if (record.step == first_step_ + 3) log::info(memory_text());
@@ -275,6 +277,8 @@ at::Tensor Trainer::evaluation_means() {
   at::Tensor sum = at::zeros({1}, at::TensorOptions().dtype(at::kDouble).device(device_));
   int64_t count = 0;
   for (int64_t i = 0; i < eval_loader_->evaluation_steps(); ++i) {
+    vote_.start(saver_->expected_seconds());
+    if (vote_.result() != Stop::kNo) return {};
     const StepBatch batch = eval_loader_->evaluation_step(i);
     if (preference_) preference_->begin(batch, 1);
     run_forward(deck_, groups_, *model_, batch, &*gather_);
@@ -294,6 +298,10 @@ double Trainer::evaluate() {
   const PhaseRange phase(session_.activity(), Phase::kEvaluation);
   const Stopwatch clock;
   const at::Tensor means = evaluation_means();
+  if (!means.defined()) {
+    log::warning(cat("evaluation after step ", step_, " given up: the run shall stop"));
+    return std::nan("");
+  }
   const auto figure = [&](int i) { return means[i].item<double>(); };
   const double loss = figure(0);
   std::optional<Rewards> rewards;

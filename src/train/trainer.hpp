@@ -9,7 +9,7 @@
 #include "checkpoint_saver.hpp"
 #include "checkpointing.hpp"
 #include "device.hpp"
-#include "late_totals.hpp"
+#include "late_copy.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
@@ -20,6 +20,7 @@
 #include "run_log.hpp"
 #include "step_guard.hpp"
 #include "stop_request.hpp"
+#include "stop_vote.hpp"
 #include "token_stores.hpp"
 
 namespace mtrain::train {
@@ -45,8 +46,8 @@ class Trainer {
   struct StepRecord {
     int64_t step, tokens;
     double epoch, learning_rate, flops;
-    LateTotals totals;
-    at::Tensor router;  ///< summed figures; undefined for models without experts
+    LateCopy totals;  ///< values of StepTotals
+    LateCopy router;  ///< summed figures, of models with experts
   };
 
   void read_inputs();
@@ -61,10 +62,8 @@ class Trainer {
 
   /// False when it was stopped before the last step.
   bool train();
-  /// Whether any rank was asked to stop. Collective.
-  bool stop_requested() const;
-  /// The end of a run that was asked to stop; false.
-  bool stop_here();
+  /// The end of a run that stops early; false.
+  bool stop_here(Stop why);
   /// Compares the copies of weights that several ranks hold, at the steps the deck says.
   void check_copies();
   /// The samples of the next step, their loss weights set. Collective.
@@ -88,7 +87,7 @@ class Trainer {
   void log_step(const StepRecord& record);
   double evaluate();
   /// Means over the whole evaluation set: of the loss, then of further figures; fp64 on
-  /// the host. Collective.
+  /// the host; undefined where the ranks shall stop before it is through. Collective.
   at::Tensor evaluation_means();
   /// This rank's share of the loss of the passes just run, then of further figures.
   at::Tensor shares() const;
@@ -119,6 +118,7 @@ class Trainer {
   at::Device device_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
+  StopVote vote_;
   StepGuard guard_;
   ModelDescription description_;
   StorePaths stores_;

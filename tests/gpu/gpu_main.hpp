@@ -14,5 +14,6 @@ int main(int argc, char** argv) {
     std::puts("skipped: no GPU");
     return 0;
   }
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);  // as the trainer
   return boost::unit_test::unit_test_main(&init_unit_test, argc, argv);
 }

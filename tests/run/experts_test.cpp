@@ -125,3 +125,33 @@ BOOST_AUTO_TEST_CASE(the_log_tells_the_load) {
       nlohmann::json::parse(test::read_text(dir / "out/run_summary.json"));
   BOOST_TEST(summary["moe_load_max_over_mean_per_layer"].size() == 2u);
 }
+
+// Fewer samples than a step takes, so that some ranks have none.
+BOOST_AUTO_TEST_CASE(evaluation_is_the_same_in_every_layout) {
+  const auto dir = test::scratch("experts-evaluation");
+  write_tokens(dir / "tokens.h5");
+  test::write_store(dir / "tokens.eval.h5",
+                    {{5, 4, 3, 2, 1}, {1, 2, 3}, {7, 8, 9, 7, 8}});
+  const std::string common = "max_steps=2 dtype=float32 do_eval=true eval_steps=1 ";
+  const auto evaluations = [&](const std::string& out, int ranks,
+                               const std::string& keys) {
+    train(dir, kModels[1], out, ranks, common + keys);
+    std::vector<double> found;
+    for (const auto& line : test::read_jsonl(dir / out / "trainer_log.jsonl"))
+      if (line.contains("eval_loss")) found.push_back(line["eval_loss"]);
+    return found;
+  };
+  const auto expected = evaluations("one", 1, "gradient_accumulation_steps=4");
+  BOOST_REQUIRE(expected.size() == 3u);
+  const char* const layouts[] = {
+      "gradient_accumulation_steps=1 expert_model_parallel_size=4",
+      "gradient_accumulation_steps=2 pipeline_model_parallel_size=2 "
+      "expert_model_parallel_size=2"};
+  for (const char* layout : layouts) {
+    const auto found = evaluations("four", 4, layout);
+    fs::remove_all(dir / "four");
+    BOOST_REQUIRE(found.size() == expected.size());
+    for (size_t i = 0; i < found.size(); ++i)
+      BOOST_TEST(std::abs(found[i] / expected[i] - 1) < 2e-5, layout);
+  }
+}

@@ -75,8 +75,8 @@ void flip_byte(const fs::path& path, double where) {
 }
 
 /// The model with not-a-number in the embedding of one token.
-fs::path poisoned_model(const TinyRun& run, int64_t token) {
-  const fs::path from = test::golden_model("tiny-qwen3-untied-bf16");
+fs::path poisoned_model(const TinyRun& run, const std::string& model, int64_t token) {
+  const fs::path from = test::golden_model(model);
   const auto source = checkpoint::open_safetensors(from);
   auto writer = checkpoint::SafetensorsWriter::create(run.at("poisoned"),
                                                       source->tensors(), 1 << 30);
@@ -119,9 +119,45 @@ BOOST_AUTO_TEST_CASE(signals_stop_at_a_step_boundary) {
   }
 }
 
+// Far more steps than fit in; a process with too little time for any does one.
+BOOST_AUTO_TEST_CASE(max_time_stops_with_a_checkpoint) {
+  const TinyRun run("guard-time");
+  const Words keys = words("tensor_model_parallel_size=2 lr_scheduler_type=constant");
+  int64_t steps = 0;
+  for (int start = 1; start <= 2; ++start) {
+    const Outcome outcome =
+        run.run(2, keys + words("max_steps=100000 max_time=00:00:00:01"));
+    BOOST_REQUIRE_MESSAGE(outcome.exit_code == 85, outcome.output);
+    BOOST_TEST(says(outcome.output, "as max_time is up, after step"), outcome.output);
+    const auto newest = checkpoint::newest_checkpoint(run.at("out"));
+    const int64_t now = checkpoint::CheckpointReader(newest.value()).state().step;
+    BOOST_TEST(now > steps);
+    steps = now;
+  }
+  const Words end = words(cat("max_steps=", steps + 2));
+  run.succeed(2, keys + end);
+  run.succeed(2, keys + end + words("output_dir=" + run.at("whole").string()));
+  BOOST_TEST((weights(run) == test::read_text(run.at("whole") / "model.safetensors")));
+}
+
+namespace {
+
+struct Case {
+  std::string model;
+  int ranks;
+  std::string keys;
+};
+
+// Experts split over ranks that hold the rest alike, and those ranks' parts of a token.
+const Case kDense = {"tiny-qwen3-untied-bf16", 1, ""};
+const Case kExperts = {"tiny-qwen3-moe", 4,
+                       " per_device_train_batch_size=2 tensor_model_parallel_size=2 "
+                       "sequence_parallel=true expert_model_parallel_size=2 "
+                       "use_distributed_optimizer=true"};
+
 // A sample that holds the poisoned token spoils its step and no other.
-BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite) {
-  const TinyRun run("guard-nan");
+void check_not_finite(const Case& c) {
+  const TinyRun run("guard-nan-" + c.model);
   constexpr int kPoison = 100, kStep = 3, kSteps = 5;
   std::vector<std::vector<int32_t>> rows;
   for (int r = 0; r < 4 * kSteps; ++r) {
@@ -131,17 +167,17 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite) {
   rows[4 * (kStep - 1) + 1][2] = kPoison;
   fs::remove(run.at("tokens.h5"));
   test::write_store(run.at("tokens.h5"), rows);
-  const Words keys =
-      words(cat("shuffle=false save_steps=1 dtype=float32 max_steps=", kSteps,
-                " model_name_or_path=", poisoned_model(run, kPoison).string()));
-  const Outcome stopped = run.run(1, keys);
+  const Words keys = words(cat(
+      "shuffle=false save_steps=1 dtype=float32 max_steps=", kSteps,
+      " model_name_or_path=", poisoned_model(run, c.model, kPoison).string(), c.keys));
+  const Outcome stopped = run.run(c.ranks, keys);
   BOOST_TEST(stopped.exit_code == 1, stopped.output);
   BOOST_TEST(says(stopped.output, "step 3: loss nan"), stopped.output);
-  BOOST_TEST(says(stopped.output, "gradients not finite from rank 0: "), stopped.output);
+  BOOST_TEST(says(stopped.output, "gradients not finite from rank "), stopped.output);
   BOOST_TEST(checkpoint::list_checkpoints(run.at("out")).size() == 2u);
 
   // The same command with skip goes on from there; the step leaves no trace in the state.
-  const Outcome skipped = run.run(1, keys + words("on_nonfinite_step=skip"));
+  const Outcome skipped = run.run(c.ranks, keys + words("on_nonfinite_step=skip"));
   BOOST_TEST(skipped.exit_code == 0, skipped.output);
   BOOST_TEST(says(skipped.output, "step 3: loss nan"), skipped.output);
   BOOST_TEST(says(skipped.output, "not applied (1 so far)"), skipped.output);
@@ -157,6 +193,13 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite) {
     }
   const checkpoint::CheckpointReader last(run.at("out") / cat("checkpoint-", kSteps));
   BOOST_TEST(last.state().updates == kSteps - 1);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite) {
+  check_not_finite(kDense);
+  check_not_finite(kExperts);
 }
 
 BOOST_AUTO_TEST_CASE(numbers_that_stay_bad_end_a_run_that_skips) {
@@ -201,19 +244,21 @@ BOOST_AUTO_TEST_CASE(damaged_checkpoints_are_passed_over) {
   BOOST_TEST(!says(none.output, "step 1/"), none.output);
 }
 
+namespace {
+
 // Stopped and resumed three times, each time in another folder.
-BOOST_AUTO_TEST_CASE(twenty_steps_in_four_parts) {
-  const TinyRun run("guard-chain");
-  const Words keys = words(
-      "max_steps=20 save_steps=5 use_distributed_optimizer=true "
-      "per_device_train_batch_size=2 logging_steps=1");
-  const std::string first = run.succeed(2, keys);
+void check_chain(const Case& c) {
+  const TinyRun run("guard-chain-" + c.model);
+  const Words keys =
+      words(cat("max_steps=20 save_steps=5 logging_steps=1 model_name_or_path=",
+                test::golden_model(c.model).string(), c.keys));
+  run.succeed(c.ranks, keys);
   fs::path from = run.at("out");
   for (const int step : {5, 10, 15}) {
     const fs::path to = run.at(cat("part-", step));
     const auto checkpoint = from / cat("checkpoint-", step);
-    run.succeed(2, keys + Words{"output_dir=" + to.string(),
-                                "resume_from_checkpoint=" + checkpoint.string()});
+    run.succeed(c.ranks, keys + Words{"output_dir=" + to.string(),
+                                      "resume_from_checkpoint=" + checkpoint.string()});
     from = to;
   }
   BOOST_TEST((test::read_text(from / "model.safetensors") == weights(run)));
@@ -224,4 +269,12 @@ BOOST_AUTO_TEST_CASE(twenty_steps_in_four_parts) {
       BOOST_TEST(at::equal(test::whole(a.group(group), info.name),
                            test::whole(b.group(group), info.name)),
                  group << info.name);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(twenty_steps_in_four_parts) {
+  check_chain(
+      {"tiny-qwen3", 2, " use_distributed_optimizer=true per_device_train_batch_size=2"});
+  check_chain(kExperts);
 }

@@ -95,6 +95,21 @@ constexpr Layout kLayouts[] = {
      "virtual_pipeline_model_parallel_size=2 per_device_train_batch_size=2 "
      "gradient_accumulation_steps=2"}};
 
+// One pair a micro-batch in each, as the balance of experts is that of micro-batches.
+constexpr Layout kExpertLayouts[] = {
+    {2,
+     "gradient_accumulation_steps=2 expert_model_parallel_size=2 "
+     "use_distributed_optimizer=true"},
+    {2,
+     "gradient_accumulation_steps=4 pipeline_model_parallel_size=2 "
+     "recompute_granularity=full"},
+    {2,
+     "gradient_accumulation_steps=4 tensor_model_parallel_size=2 "
+     "expert_tensor_parallel_size=2"},
+    {4,
+     "gradient_accumulation_steps=2 pipeline_model_parallel_size=2 "
+     "expert_model_parallel_size=2"}};
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(every_layout_has_the_same_curve) {
@@ -112,6 +127,41 @@ BOOST_AUTO_TEST_CASE(every_layout_has_the_same_curve) {
   BOOST_TEST(!expected.back().contains("eval_perplexity"));
   for (const Layout& layout : kLayouts)
     check_equal(run.log(layout.ranks, keys + layout.keys), expected, layout.keys);
+}
+
+// Both answers of a pair count for the balance, in the trained model only.
+BOOST_AUTO_TEST_CASE(experts_have_the_same_curve_in_every_layout) {
+  const PairRun run("preference-experts");
+  const std::string model =
+      cat("model_name_or_path=", test::golden_model("tiny-qwen3-moe").string(),
+          " dtype=float32 shuffle=false do_eval=true eval_steps=2 ");
+  const std::string pair = "per_device_train_batch_size=1 ";
+  const std::string keys =
+      model + pair + "moe_aux_loss_coeff=0.01 moe_z_loss_coeff=0.001 ";
+  const std::string alone = "gradient_accumulation_steps=4 ";
+  const auto expected = run.log(1, keys + alone);
+  BOOST_REQUIRE(expected.size() == 7u);
+  for (const Layout& layout : kExpertLayouts)
+    check_equal(run.log(layout.ranks, keys + layout.keys), expected, layout.keys);
+  const auto unbalanced = run.log(1, model + pair + alone);
+  BOOST_TEST(unbalanced[1]["loss"] == expected[1]["loss"]);
+  BOOST_TEST(unbalanced[1]["aux_loss"] == expected[1]["aux_loss"]);
+  BOOST_TEST(unbalanced[1]["grad_norm"] != expected[1]["grad_norm"]);
+  // The same answers as samples of their own, two a micro-batch.
+  const data::TokenStoreReader pairs(run.at("tokens.h5").string());
+  std::vector<data::Sample> answers;
+  for (int64_t i = 0; i < pairs.num_samples(); ++i) answers.push_back(pairs.read(i));
+  test::write_samples(run.at("answers.h5"), answers);
+  const std::string out = run.at("answers").string();
+  run.succeed(1, {"model_name_or_path=" + test::golden_model("tiny-qwen3-moe").string(),
+                  "dtype=float32", "shuffle=false", "per_device_train_batch_size=2",
+                  "gradient_accumulation_steps=4", "output_dir=" + out,
+                  "tokenized_path=" + run.at("answers.h5").string()});
+  const auto single = test::read_jsonl(fs::path(out) / "trainer_log.jsonl");
+  for (const char* figure : {"aux_loss", "z_loss", "router_entropy"}) {
+    const double a = single[0][figure], b = expected[1][figure];
+    BOOST_TEST(std::abs(b / a - 1) < 1e-6, figure);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(losses_without_a_reference) {

@@ -62,3 +62,25 @@ BOOST_AUTO_TEST_CASE(the_second_time_is_a_hit_and_shows_a_record) {
   BOOST_TEST(has(said, "position      id   label  text"), said);
   BOOST_TEST(has(prepare(folder, 1, {"cutoff_len=100"}), "prepared in"));
 }
+
+// docs/data.md has a record and, in the code block behind it, its table.
+BOOST_AUTO_TEST_CASE(the_documented_table_is_what_is_printed) {
+  const std::string page = test::read_text(MTRAIN_SOURCE_DIR "/docs/data.md");
+  const auto between = [&](const std::string& before, const std::string& after) {
+    const size_t first = page.find(before);
+    BOOST_REQUIRE(first != page.npos);
+    const size_t begin = first + before.size();
+    return page.substr(begin, page.find(after, begin) - begin);
+  };
+  const fs::path folder = test::scratch("prepare_documented");
+  test::write_text(folder / "demo_tasks.json",
+                   "[" + between("A record of the demo, `", "`") + "]");
+  test::write_text(folder / "dataset_info.json",
+                   R"({"demo_tasks": {"file_name": "demo_tasks.json"}})");
+  const std::string said =
+      prepare(folder, 1, {"--show", "0", "dataset_dir=" + folder.string(), "val_size=0"});
+  const std::string table =
+      between("which positions it is trained on.\n\n```\n", "```\n");
+  BOOST_TEST(has(table, "tokens, "), table);
+  BOOST_TEST(has(said, table), said);
+}

@@ -86,16 +86,23 @@ int64_t last_saved(const std::string& output) {
   return step;
 }
 
+/// The calls a rank makes on the output folder in a run that nothing disturbs.
+Words calls_of_whole_run(const TinyRun& run, int rank) {
+  const auto log = run.at("calls");
+  Words counting = variables({"count", rank, 0});
+  counting.push_back("MTRAIN_FAULT_LOG=" + log.string());
+  const Outcome whole = run.run(kRanks, keys(), counting);
+  BOOST_REQUIRE_MESSAGE(whole.exit_code == 0, whole.output);
+  Words calls;
+  std::ifstream in(log);
+  for (std::string line; std::getline(in, line);) calls.push_back(line);
+  return calls;
+}
+
 class Survival {
  public:
   explicit Survival(const std::string& name) : run_(name) {
-    const auto log = run_.at("calls");
-    Words counting = variables({"count", 0, 0});
-    counting.push_back("MTRAIN_FAULT_LOG=" + log.string());
-    const Outcome whole = run_.run(kRanks, keys(), counting);
-    BOOST_REQUIRE_MESSAGE(whole.exit_code == 0, whole.output);
-    std::ifstream in(log);
-    for (std::string line; std::getline(in, line);) calls_.push_back(line);
+    calls_ = calls_of_whole_run(run_, 0);
     expected_ = tensors();
     BOOST_REQUIRE(calls_.size() > 200u);
   }
@@ -123,6 +130,7 @@ class Survival {
       for (const auto& folder : checkpoint::list_checkpoints(run_.at("out"))) {
         const checkpoint::CheckpointReader reader(folder);
         BOOST_TEST(reader.verify(0, 1).empty());
+        check_exported(folder / "hf");
         newest = std::max(newest, reader.state().step);
       }
       BOOST_TEST(newest >= last_saved(broken.output));
@@ -140,6 +148,14 @@ class Survival {
   }
 
  private:
+  /// What lies in a committed checkpoint is whole, too.
+  static void check_exported(const fs::path& hf) {
+    const auto weights = checkpoint::open_safetensors(hf);
+    for (const auto& info : weights->tensors()) test::whole(*weights, info.name);
+    for (const char* name : {"config.json", "generation_config.json"})
+      BOOST_TEST(nlohmann::json::accept(test::read_text(hf / name)), hf / name);
+  }
+
   std::string tensors() const {
     return test::read_text(run_.at("out") / "model.safetensors");
   }
@@ -151,6 +167,22 @@ class Survival {
 
 }  // namespace
 
+// Files of a save are made, written, forced to disk and renamed beside training only.
+BOOST_AUTO_TEST_CASE(training_waits_for_no_file) {
+  for (int rank = 0; rank < kRanks; ++rank) {
+    const TinyRun run(cat("survival-threads-", rank));
+    size_t beside = 0;
+    for (const auto& call : calls_of_whole_run(run, rank)) {
+      if (call.find("/checkpoint-") == std::string::npos ||
+          call.find(".tmp") == std::string::npos)
+        continue;
+      BOOST_TEST(call.ends_with("(other thread)"), call);
+      ++beside;
+    }
+    BOOST_TEST(beside > 50u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(killed_at_each_point_of_the_protocol) {
   Survival survival("survival-named");
   const std::vector<std::pair<std::string, std::string>> points = {
@@ -161,7 +193,7 @@ BOOST_AUTO_TEST_CASE(killed_at_each_point_of_the_protocol) {
       {"rename", "checkpoint-3.tmp/hf/model.safetensors"},
       {"create", "checkpoint-3.tmp/manifest.json"},
       {"fsync", "checkpoint-3.tmp/manifest.json"},
-      {"rename", "out/checkpoint-3"},
+      {"rename", "out/checkpoint-3 ("},
       {"open", "checkpoint-3/manifest.json"},
       {"rename", "checkpoint-1.tmp"},
       {"unlink", "checkpoint-1.tmp/rank-00000.h5"},
@@ -200,7 +232,7 @@ BOOST_AUTO_TEST_CASE(failing_storage_ends_the_run) {
       {"5", "Input/output error", 0, "fsync", "checkpoint-2.tmp/rank-00000.h5"},
       {"30", "Read-only file system", 0, "mkdir", "checkpoint-2.tmp"},
       {"5", "Input/output error", 0, "fsync", "checkpoint-3.tmp/manifest.json"},
-      {"28", "No space left on device", 0, "rename", "out/checkpoint-4"}};
+      {"28", "No space left on device", 0, "rename", "out/checkpoint-4 ("}};
   for (size_t i = 0; i<cases.size(); i += random_points()> kFewPoints ? 1 : 2) {
     const Case& c = cases[i];
     // Rank 1 makes the same calls for its own file.

@@ -20,13 +20,22 @@ except ImportError as missing:
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GOLDEN = os.path.join(ROOT, "tests/golden/data")
-LAYOUTS = {"one": (1, []),
-           "tp2-pp2": (4, ["tensor_model_parallel_size=2", "pipeline_model_parallel_size=2",
-                           "num_layers_in_first_pipeline_stage=1",
-                           "sequence_parallel=true"])}
-# Relative difference of the loss, largest difference of a logit between layouts. fp32: rounding, grown
-# by four steps of AdamW. bf16: both programs round at 2^-9, in other places; logits reach 5.
-TOLERANCES = {"tiny-qwen3": (1e-5, 1e-3), "tiny-qwen3-untied-bf16": (2e-3, 0.1)}
+WHOLE = ["per_device_train_batch_size=8"]
+DENSE = {"one": (1, WHOLE),
+         "tp2-pp2": (4, [*WHOLE, "tensor_model_parallel_size=2", "pipeline_model_parallel_size=2",
+                         "num_layers_in_first_pipeline_stage=1", "sequence_parallel=true"])}
+# In fp32, for rounding in bf16 would choose other experts; sample by sample, for their losses are
+# formed over a micro-batch.
+EACH = ["per_device_train_batch_size=1", "dtype=float32"]
+EXPERTS = {"one": (1, [*EACH, "gradient_accumulation_steps=8"]),
+           "tp2-ep4": (4, [*EACH, "gradient_accumulation_steps=4", "tensor_model_parallel_size=2",
+                           "sequence_parallel=true", "expert_model_parallel_size=4",
+                           "use_distributed_optimizer=true"])}
+# Layouts; relative difference of the loss, largest difference of a logit between layouts. fp32:
+# rounding, grown by four steps of AdamW. bf16: both programs round at 2^-9, in other places; logits
+# reach 5.
+MODELS = {"tiny-qwen3": (DENSE, 1e-5, 1e-3), "tiny-qwen3-untied-bf16": (DENSE, 2e-3, 0.1),
+          "tiny-qwen3-moe": (EXPERTS, 1e-5, 1e-3), "tiny-qwen3-moe-mixed": (EXPERTS, 1e-5, 1e-3)}
 
 
 def write_store(path, rows):
@@ -56,9 +65,9 @@ def check(good, what):
 
 def check_model(build, scratch, name):
     tokens = load_file(os.path.join(GOLDEN, "tiny-qwen3/curve.safetensors"))["tokens"]
-    loss_tolerance, logit_tolerance = TOLERANCES[name]
+    layouts, loss_tolerance, logit_tolerance = MODELS[name]
     good, logits = True, []
-    for layout, (ranks, keys) in LAYOUTS.items():
+    for layout, (ranks, keys) in layouts.items():
         folder = os.path.join(scratch, f"{name}-{layout}")
         os.makedirs(folder)
         write_store(os.path.join(folder, "tokens.h5"), tokens[:32])
@@ -66,7 +75,7 @@ def check_model(build, scratch, name):
         out = train(build, folder, [
             f"model_name_or_path={GOLDEN}/models/{name}", f"tokenized_path={folder}/tokens.h5",
             "stage=pt", "do_eval=true", "max_steps=4", "learning_rate=1e-3",
-            "per_device_train_batch_size=8", *keys], ranks)
+            *keys], ranks)
         model = AutoModelForCausalLM.from_pretrained(out)
         with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
             stored = json.load(f)
@@ -107,7 +116,7 @@ def main():
     scratch = os.path.join(build, "test-scratch/transformers")
     shutil.rmtree(scratch, ignore_errors=True)
     torch.set_num_threads(1)
-    results = [check_model(build, scratch, name) for name in TOLERANCES]
+    results = [check_model(build, scratch, name) for name in MODELS]
     results.append(check_tokenizer(build, scratch))
     sys.exit(0 if all(results) else 1)
 

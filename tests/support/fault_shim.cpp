@@ -81,6 +81,12 @@ void append(const std::string& file, const std::string& line) {
   syscall(SYS_close, log);
 }
 
+/// "CALL PATH (first thread)".
+std::string cat_line(const std::string& call, const std::string& path,
+                     const std::string& thread) {
+  return call + " " + path + " (" + thread + " thread)\n";
+}
+
 enum class Verdict { kPass, kFail, kShort };
 
 /// Counts a call on `path`; what is to become of it. Sets errno for kFail.
@@ -89,7 +95,10 @@ Verdict judge(const char* call, const std::string& path) {
   const std::lock_guard lock(s.mutex);
   if (!s.armed || path.find(s.plan.path) == std::string::npos) return Verdict::kPass;
   const long number = s.count++;
-  if (!s.log.empty()) append(s.log, std::string(call) + " " + path + "\n");
+  if (!s.log.empty()) {
+    const bool first = syscall(SYS_gettid) == getpid();
+    append(s.log, cat_line(call, path, first ? "first" : "other"));
+  }
   if (s.full && std::strcmp(call, "write") == 0) {
     errno = ENOSPC;
     return Verdict::kFail;

@@ -15,7 +15,9 @@ struct CommandLine {
   bool version = false;
   bool check = false;
   bool dump_deck = false;
+  bool ranks = false;
   bool dump_reference = false;     ///< print docs/deck.md (mtrain only, not in --help)
+  bool dump_coming_from = false;   ///< likewise docs/coming-from.md
   bool doctor = false;             ///< mtrain: look at the machine; needs no deck
   std::optional<int> world_size;   ///< only with check
   std::optional<int> plan_search;  ///< mtrain: list layouts for so many GPUs

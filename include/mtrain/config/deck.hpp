@@ -13,6 +13,11 @@
 
 namespace mtrain::config {
 
+/// A span of time, of the deck's whole seconds.
+struct Duration {
+  int64_t seconds;
+};
+
 struct Model {
   std::string model_name_or_path;  ///< exactly one of this ...
   std::string model_config;        ///< ... and this is given
@@ -67,6 +72,7 @@ struct Data {
   std::optional<int64_t> max_samples;
   std::optional<bool> packing;
   bool neat_packing;
+  PtPacking pt_packing;
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;
@@ -92,13 +98,15 @@ struct Train {
   int64_t per_device_train_batch_size;
   int64_t gradient_accumulation_steps;
   double num_train_epochs;
-  int64_t max_steps;  ///< -1: num_train_epochs decides
+  int64_t max_steps;                 ///< -1: num_train_epochs decides
+  std::optional<Duration> max_time;  ///< of the process; null: no end
   int64_t seed;
   RecomputeGranularity recompute_granularity;
   RecomputeMethod recompute_method;
   int recompute_num_layers;
   std::vector<std::string> recompute_modules;
   LossAverage loss_average;
+  bool balance_micro_batches;
   NonFiniteStep on_nonfinite_step;
   int64_t max_nonfinite_steps;  ///< in a row, before even kSkip stops
   double hang_timeout;          ///< seconds; 0: hangs are not looked for

@@ -18,6 +18,7 @@ enum class Backend { kAuto, kNccl, kMpi };
 enum class Device { kAuto, kCuda, kCpu };
 enum class AttentionBackend { kAuto, kCudnn, kFlash, kUnfused };
 enum class TokenDispatcher { kAllToAll, kAllGather };
+enum class PtPacking { kBlocks, kDocuments };
 enum class MixStrategy { kConcat, kInterleaveUnder, kInterleaveOver, kInterleaveOnce };
 enum class LrScheduler {
   kConstant,
@@ -78,6 +79,10 @@ template <>
 struct EnumNames<TokenDispatcher> {
   static constexpr auto value =
       std::to_array<std::string_view>({"alltoall", "allgather"});
+};
+template <>
+struct EnumNames<PtPacking> {
+  static constexpr auto value = std::to_array<std::string_view>({"blocks", "documents"});
 };
 template <>
 struct EnumNames<MixStrategy> {

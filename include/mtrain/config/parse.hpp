@@ -56,6 +56,9 @@ ParsedDeck parse_deck(const DeckText& source, const std::vector<std::string>& ov
 /// batch. Throws one UserError with the nearest valid values.
 void validate_layout(const Deck& deck, int world_size);
 
+/// The smallest number of ranks the layout fits; others are multiples of it.
+int64_t rank_multiple(const Deck& deck);
+
 /// Data-parallel size of a valid layout.
 int data_parallel_size(const Deck& deck, int world_size);
 
@@ -72,5 +75,9 @@ std::string dump_deck(const ParsedDeck& parsed);
 
 /// docs/deck.md: every key, and every known name that is refused or has no effect.
 std::string deck_reference_markdown();
+
+/// The text of docs/coming-from.md: every name of LLaMA-Factory, its trainer and
+/// Megatron-LM that is known, and what becomes of it.
+std::string coming_from_markdown();
 
 }  // namespace mtrain::config

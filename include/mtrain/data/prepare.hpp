@@ -28,6 +28,7 @@ struct PrepareOptions {
   std::optional<int64_t> max_samples;  ///< per dataset
   std::optional<bool> packing;         ///< nothing: true for pt, false otherwise
   bool neat_packing;
+  bool documents_apart;  ///< pt_packing = documents
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;

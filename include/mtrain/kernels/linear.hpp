@@ -25,8 +25,15 @@ enum class Accumulate {
 };
 
 /// grad[out, in] += (or =) dy[T, out]^T * x[T, in], accumulated in fp32 whatever the
-/// dtype of dy and x.
+/// dtypes of dy and x, which may differ.
 void linear_backward_weight(at::Tensor& grad_fp32, const at::Tensor& dy,
                             const at::Tensor& x, Accumulate accumulate);
+
+/// y[T, out] = x[T, in] * w[out, in]^T in fp32, whatever the dtype of x and w.
+at::Tensor linear_forward_fp32(const at::Tensor& x, const at::Tensor& weight);
+
+/// dx[T, in] += dy[T, out] * w[out, in] for dy in fp32, rounded once to the dtype of dx.
+void linear_backward_input_fp32(at::Tensor& dx, const at::Tensor& dy_fp32,
+                                const at::Tensor& weight);
 
 }  // namespace mtrain::kernels

@@ -13,10 +13,18 @@ struct Permutation {
   at::Tensor tokens_N;  ///< int32, token of each row
   at::Tensor rows_TK;   ///< int32, row of each pair; -1 where the pair has none
   at::Tensor counts_E;  ///< int32, rows of each expert
+  at::Tensor ends_E;    ///< int32, rows of expert e: [ends[e-1], ends[e])
 };
 
-/// experts_TK int32; pairs whose expert is negative are left out.
-Permutation permutation_by_expert(const at::Tensor& experts_TK, int64_t experts);
+/// Which pairs have rows.
+enum class Pairs {
+  kAll,            ///< every pair has an expert: no waiting for the device
+  kOfHeldExperts,  ///< those whose expert is not negative
+};
+
+/// experts_TK int32, of a token no expert twice.
+Permutation permutation_by_expert(const at::Tensor& experts_TK, int64_t experts,
+                                  Pairs pairs);
 
 /// y[n] = x[index[n]].
 at::Tensor gather_rows(const at::Tensor& x_TH, const at::Tensor& index_N);

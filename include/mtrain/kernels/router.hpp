@@ -32,4 +32,8 @@ struct RouterLossGrad {
 at::Tensor router_backward(const at::Tensor& dweights_TK, const Routing& routing,
                            const RouterOptions& options, const RouterLossGrad& losses);
 
+/// Sums over the tokens, fp64 [E + 2]: each expert's probability, then lse^2, then the
+/// entropy of the probabilities in nats.
+at::Tensor router_totals(const Routing& routing);
+
 }  // namespace mtrain::kernels

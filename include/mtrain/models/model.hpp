@@ -99,10 +99,17 @@ struct MemoryItem {
   double bytes;
 };
 
+inline double total_bytes(const std::vector<MemoryItem>& items) {
+  double total = 0;
+  for (const auto& item : items) total += item.bytes;
+  return total;
+}
+
 /// A micro-batch on one rank, as far as memory is concerned.
 struct ActivationShape {
   int64_t tokens;
   int tensor;         ///< tensor-parallel ranks
+  int expert;         ///< expert-parallel ranks
   int expert_tensor;  ///< expert-tensor-parallel ranks
   bool sequence_parallel;
   at::ScalarType dtype;
@@ -125,7 +132,9 @@ class ModelConfig {
   virtual int layers() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t head_dim() const = 0;
-  virtual int64_t experts() const = 0;       ///< of a layer; 0 for none
+  virtual int64_t experts() const = 0;  ///< of a layer; 0 for none
+  /// The load-balancing loss's coefficient as config.json has it; 0 without experts.
+  virtual double balance_coefficient() const = 0;
   virtual at::ScalarType dtype() const = 0;  ///< of the published weights
   virtual double initializer_range() const = 0;
   /// Parameters, tied ones once.

@@ -25,6 +25,8 @@ struct StepTotals {
   /// Host copies; these wait for the device.
   double loss() const;
   double gradient_norm() const;
+  /// Figure i of those summed beside the loss.
+  double further(int64_t i) const;
 };
 
 /// A contiguous piece of optimizer state and the box of the logical tensor it belongs to.

@@ -9,6 +9,10 @@
 
 namespace mtrain::train {
 
+/// Sets the values that compat = mca leaves to the model's config.json, with it as their
+/// origin. Throws UserError when it cannot be read.
+void take_from_model(config::ParsedDeck& parsed);
+
 /// Runs the whole job of a deck: train, evaluate, save. Collective. Returns kExitOk, or
 /// kExitRequeue when a signal stopped it early. Throws Error.
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);

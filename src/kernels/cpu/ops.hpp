@@ -71,10 +71,10 @@ void router_forward(const Tensor& logits, const RouterOptions& options, Routing&
 void router_backward(const Tensor& dweights, const Routing& routing,
                      const RouterOptions& options, const RouterLossGrad& losses,
                      Tensor& dlogits);
+void router_totals(const Routing& routing, Tensor& sums);
 
-/// In two passes, as the rows are allocated by the counts: counts, then the rest.
-void permutation_counts(const Tensor& experts, Permutation& out);
-void permutation_rows(const Tensor& experts, Permutation& out);
+/// pairs_N and tokens_N have room for all pairs.
+void permutation(const Tensor& experts, Permutation& out);
 void gather_rows(const Tensor& x, const Tensor& index, Tensor& y);
 void sum_rows(const Tensor& x, const Tensor& rows, Tensor& y);
 

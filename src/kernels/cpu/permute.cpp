@@ -1,5 +1,6 @@
 // Owns the CPU loops of the order by expert. Called by kernels/permute.cpp.
 #include <cstring>
+#include <numeric>
 
 #include "loops.hpp"
 #include "ops.hpp"
@@ -28,20 +29,16 @@ MT_SIMD void sum_token(const T* x_NH, const int32_t* rows, int64_t choices,
 
 }  // namespace
 
-void permutation_counts(const Tensor& experts, Permutation& out) {
-  int32_t* counts = data<int32_t>(out.counts_E);
-  std::fill(counts, counts + out.counts_E.numel(), 0);
+void permutation(const Tensor& experts, Permutation& out) {
+  const int64_t choices = experts.size(1), count = out.counts_E.numel();
   const int32_t* expert = data<int32_t>(experts);
+  int32_t *counts = data<int32_t>(out.counts_E), *ends = data<int32_t>(out.ends_E);
+  std::fill(counts, counts + count, 0);
   for (int64_t i = 0; i < experts.numel(); ++i)
     if (expert[i] >= 0) ++counts[expert[i]];
-}
-
-void permutation_rows(const Tensor& experts, Permutation& out) {
-  const int64_t choices = experts.size(1);
-  std::vector<int32_t> next(static_cast<size_t>(out.counts_E.numel()), 0);
-  const int32_t* counts = data<int32_t>(out.counts_E);
-  for (size_t e = 1; e < next.size(); ++e) next[e] = next[e - 1] + counts[e - 1];
-  const int32_t* expert = data<int32_t>(experts);
+  std::partial_sum(counts, counts + count, ends);
+  std::vector<int32_t> next(static_cast<size_t>(count), 0);
+  std::copy(ends, ends + count - 1, next.begin() + 1);
   for (int64_t i = 0; i < experts.numel(); ++i) {
     if (expert[i] < 0) {
       data<int32_t>(out.rows_TK)[i] = -1;

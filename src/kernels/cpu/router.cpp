@@ -95,4 +95,19 @@ void router_backward(const Tensor& dweights, const Routing& routing,
   });
 }
 
+void router_totals(const Routing& routing, Tensor& sums) {
+  const int64_t experts = routing.probabilities_TE.size(1);
+  double* sum = data<double>(sums);
+  std::fill(sum, sum + experts + 2, 0.0);
+  for (int64_t t = 0; t < routing.lse_T.size(0); ++t) {
+    const float* p = data<float>(routing.probabilities_TE) + t * experts;
+    const double lse = data<float>(routing.lse_T)[t];
+    sum[experts] += lse * lse;
+    for (int64_t e = 0; e < experts; ++e) {
+      sum[e] += p[e];
+      sum[experts + 1] -= p[e] * std::log(std::max(p[e], 1e-30f));
+    }
+  }
+}
+
 }  // namespace mtrain::kernels::cpu

@@ -24,6 +24,14 @@ decltype(cpu::embedding_backward) embedding_backward;
 decltype(cpu::adamw_scalars) adamw_scalars;
 decltype(cpu::adamw_update) adamw_update;
 decltype(cpu::sum_of_squares) sum_of_squares;
+decltype(cpu::router_forward) router_forward;
+decltype(cpu::router_backward) router_backward;
+decltype(cpu::router_totals) router_totals;
+decltype(cpu::permutation) permutation;
+decltype(cpu::gather_rows) gather_rows;
+decltype(cpu::sum_rows) sum_rows;
+decltype(cpu::weighted_swiglu_forward) weighted_swiglu_forward;
+decltype(cpu::weighted_swiglu_backward) weighted_swiglu_backward;
 decltype(cpu::normal_fill_) normal_fill_;
 
 }  // namespace mtrain::kernels::cuda

@@ -18,6 +18,7 @@ ExpertSizes read_experts(ConfigReader& in) {
   e.normalise = in.flag_or("norm_topk_prob", false);
   e.every = in.size_or("decoder_sparse_step", 1);
   e.dense = in.list("mlp_only_layers");
+  e.balance_coefficient = in.coefficient_or("router_aux_loss_coef", 0.001);
   if (e.choices > e.count) {
     in.fault(cat("num_experts_per_tok = ", e.choices,
                  " is more than num_experts = ", e.count));
@@ -189,10 +190,6 @@ std::vector<std::string> Config::layout_faults(const comm::GridSizes& grid) cons
 
 std::unique_ptr<Model> Config::make(const comm::ProcessGroups& groups,
                                     const ModelOptions& options) const {
-  if (sizes_.experts.count > 0 && !options.device.is_cpu()) {
-    throw UserError("models with experts are trained on the CPU only so far",
-                    "write device = cpu");
-  }
   return std::make_unique<Stage>(sizes_, groups, options);
 }
 

@@ -15,6 +15,7 @@ struct ExpertSizes {
   bool normalise = false;
   int64_t every = 1;  ///< each so many layers have experts, the last of them
   std::vector<int64_t> dense = {};  ///< layers that have none in any case
+  double balance_coefficient = 0;   ///< router_aux_loss_coef
 };
 
 struct Sizes {
@@ -40,6 +41,9 @@ class Config : public ModelConfig {
     return sizes_.experts.count > 0 ? "qwen3_moe" : "qwen3";
   }
   int64_t experts() const override { return sizes_.experts.count; }
+  double balance_coefficient() const override {
+    return sizes_.experts.balance_coefficient;
+  }
   int layers() const override { return static_cast<int>(sizes_.layers); }
   int64_t vocab_size() const override { return sizes_.vocab; }
   int64_t head_dim() const override { return sizes_.head_dim; }

@@ -28,6 +28,7 @@ class LayerBytes {
         bytes_(element_ * static_cast<double>(shape.tokens)),
         outside_(shape.sequence_parallel ? 1.0 / shape.tensor : 1.0),
         whole_experts_(shape.expert_tensor == 1),
+        local_experts_(shape.expert == 1),
         selective_(shape.recompute.selective) {}
 
   /// The residual stream at one point, which is split by sequence parallelism.
@@ -45,7 +46,9 @@ class LayerBytes {
     if (sparse_) {
       items.push_back({"router", router_ * fp32 * bytes_ * inside()});
       if (!selective_.moe) {
-        items.push_back({"inputs of experts", rows_ * hidden_ * bytes_ * inside()});
+        // Where all experts are here, they are brought again at no cost.
+        if (!local_experts_)
+          items.push_back({"inputs of experts", rows_ * hidden_ * bytes_ * inside()});
         items.push_back({"gate and up", 2 * ffn_ * bytes_ * inside()});
       }
       return items;
@@ -62,7 +65,8 @@ class LayerBytes {
     const double again = selective_.activation || selective_.mlp ? 1 : 0;
     const double fused = selective_.mlp ? 2 : 0;
     if (sparse_) {
-      const double made = selective_.moe ? rows_ * hidden_ + 2 * ffn_ : 0;
+      const double made = (selective_.moe || local_experts_ ? rows_ * hidden_ : 0) +
+                          (selective_.moe ? 2 * ffn_ : 0);
       return (4 * ffn_ + 3 * rows_ * hidden_ + made) * bytes_ * inside() + 3 * stream();
     }
     return (3 + again + fused) * ffn_ * bytes_ + (selective_.norms ? 3 : 2) * stream();
@@ -75,15 +79,9 @@ class LayerBytes {
   double hidden_, query_, key_, heads_;
   bool sparse_;
   double ffn_, rows_, router_, element_, bytes_, outside_;
-  bool whole_experts_;
+  bool whole_experts_, local_experts_;
   nn::SelectiveRecompute selective_;
 };
-
-double sum(const std::vector<MemoryItem>& items) {
-  double total = 0;
-  for (const auto& item : items) total += item.bytes;
-  return total;
-}
 
 }  // namespace
 
@@ -108,7 +106,7 @@ ActivationMemory Config::activation_memory(const ActivationShape& shape) const {
     if (item.bytes > 0) memory.kept.push_back(item);
   }
   if (groups > 0) memory.kept.push_back({"inputs of groups", groups * layer.stream()});
-  memory.workspace = layer.backward_workspace() + again * sum(layer.kept());
+  memory.workspace = layer.backward_workspace() + again * total_bytes(layer.kept());
   if (!shape.head) return memory;
   memory.kept.push_back({"loss head", 2 * layer.stream()});
   const int64_t rows = (sizes_.vocab + shape.tensor - 1) / shape.tensor;

@@ -57,19 +57,27 @@ BOOST_AUTO_TEST_CASE(a_dump_keeps_a_fixed_learning_rate_floor) {
   BOOST_TEST(second.deck.optimizer.min_lr.value() == first.deck.optimizer.min_lr.value());
 }
 
-BOOST_AUTO_TEST_CASE(the_reference_page_is_up_to_date) {
-  std::ifstream file(MTRAIN_SOURCE_DIR "/docs/deck.md");
-  const std::string page((std::istreambuf_iterator<char>(file)), {});
-  BOOST_TEST((page == deck_reference_markdown()),
+BOOST_AUTO_TEST_CASE(the_generated_pages_are_up_to_date) {
+  const auto page = [](const std::string& name) {
+    std::ifstream file(std::string(MTRAIN_SOURCE_DIR "/docs/") + name);
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  BOOST_TEST((page("deck.md") == deck_reference_markdown()),
              "docs/deck.md is old: run ./mtrain --dump-reference > docs/deck.md");
+  BOOST_TEST((page("coming-from.md") == coming_from_markdown()),
+             "docs/coming-from.md is old: run ./mtrain --dump-coming-from > "
+             "docs/coming-from.md");
 }
 
-BOOST_AUTO_TEST_CASE(the_reference_page_has_every_name) {
-  const std::string page = deck_reference_markdown();
-  for (const Key& key : all_keys()) CHECK_HAS(page, "| `" + key.name + "` |");
+BOOST_AUTO_TEST_CASE(the_generated_pages_have_every_name) {
+  const std::string deck = deck_reference_markdown(), names = coming_from_markdown();
+  for (const Key& key : all_keys()) {
+    CHECK_HAS(deck, "| `" + key.name + "` |");
+    CHECK_HAS(names, "| `" + key.name + "` |");
+  }
   for (const NameGroup& group : all_name_groups()) {
     for (const std::string& name : split(group.names, ' '))
-      CHECK_HAS(page, "`" + name + "`");
+      CHECK_HAS(names, "| `" + name + "` |");
   }
 }
 

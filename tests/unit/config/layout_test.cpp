@@ -33,6 +33,23 @@ BOOST_AUTO_TEST_CASE(valid_layouts_pass) {
   BOOST_TEST(data_parallel_size(layout(2, 2), 12) == 3);
 }
 
+BOOST_AUTO_TEST_CASE(every_layout_names_its_smallest_number_of_ranks) {
+  for (const auto& [deck, ranks] :
+       std::vector<std::pair<Deck, int>>{{layout(1, 1), 1},
+                                         {layout(2, 2, 2), 8},
+                                         {layout(1, 4, 1, 2), 8},
+                                         {layout(2, 1, 1, 4), 4},
+                                         {layout(2, 1, 1, 3, 1), 6},
+                                         {layout(2, 2, 1, 2, 2), 8}}) {
+    BOOST_TEST(rank_multiple(deck) == ranks);
+    validate_layout(deck, ranks);
+    validate_layout(deck, 2 * ranks);
+    for (int fewer = 1; fewer < ranks; ++fewer) layout_fault(deck, fewer);
+  }
+  const int most = std::numeric_limits<int>::max();
+  BOOST_TEST(rank_multiple(layout(most, most, most, most, most)) > most);
+}
+
 BOOST_AUTO_TEST_CASE(ranks_must_divide) {
   CHECK_HAS(layout_fault(layout(2, 2), 6), "6 ranks", "tensor_model_parallel_size 2",
             "pipeline_model_parallel_size 2", "= 4", "start 4 or 8 ranks");

@@ -1,5 +1,6 @@
 // Names of other programs: translated, refused or without effect; and what is not built
 // yet.
+#include <fstream>
 #include <set>
 
 #include "aliases.hpp"
@@ -21,6 +22,62 @@ BOOST_AUTO_TEST_CASE(every_name_is_declared_once) {
   for (const Alias& alias : all_aliases()) declare(alias.name);
   for (const NameGroup& group : all_name_groups()) {
     for (const std::string& name : split(group.names, ' ')) declare(name);
+  }
+}
+
+/// The names of reference_names.txt.
+std::set<std::string> reference_names() {
+  std::ifstream file(MTRAIN_SOURCE_DIR "/tests/unit/config/reference_names.txt");
+  std::set<std::string> names;
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty() && line.front() != '#') names.insert(line);
+  return names;
+}
+
+/// What a deck of this one line leads to: the keys it sets, and the words said about it.
+struct Fed {
+  std::vector<std::string> keys;
+  std::string said;
+};
+Fed fed(const std::string& name, const std::string& value) {
+  Overrides overrides = needed();
+  std::erase_if(overrides,
+                [&](const auto& word) { return word.starts_with(name + "="); });
+  try {
+    const ParsedDeck parsed = parse_deck({"run.yaml", cat(name, ": ", value, "\n")},
+                                         overrides, Purpose::kTrain);
+    Fed result{{}, join(parsed.warnings, "\n")};
+    for (const auto& [key, origin] : parsed.origins)
+      if (origin.kind == Origin::Kind::kDeck) result.keys.push_back(key);
+    return result;
+  } catch (const UserError& error) {
+    return {{}, error.what()};
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_name_of_the_references_is_honoured_refused_or_warned_of) {
+  const auto names = reference_names();
+  BOOST_TEST(names.size() > 450u);
+  std::set<std::string> aliases;
+  for (const Alias& alias : all_aliases()) aliases.insert(alias.name);
+  for (const std::string& name : names) {
+    for (const char* value : {"1", "true", "some_text", "0.5", "{a: 1}"}) {
+      const Fed result = fed(name, value);
+      // An alias may be refused under the name of its key.
+      const bool named = has(result.said, name) || aliases.contains(name);
+      const bool accounted = !result.keys.empty() || (named && !result.said.empty());
+      BOOST_TEST(accounted, name << ": " << value << " is ignored");
+      BOOST_TEST(!has(result.said, "is unknown"), result.said);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(own_keys_are_those_that_no_reference_has) {
+  const auto names = reference_names();
+  for (const Key& key : all_keys()) {
+    BOOST_TEST(
+        is_own(key.name) == !names.contains(key.name),
+        key.name << ": list it in kOwnKeys (coming_from.cpp) or reference_names.txt");
   }
 }
 
@@ -80,6 +137,7 @@ BOOST_AUTO_TEST_CASE(aliases_mean_keys) {
   BOOST_TEST(deck("optimizer: adam\n").optimizer.optim == "adamw");
   BOOST_TEST(deck("save_strategy: \"no\"\n").checkpoint.save_steps == 0);
   BOOST_TEST(deck("eval_strategy: steps\n").train.do_eval);
+  BOOST_TEST(deck("exit_duration_in_mins: 90\n").train.max_time->seconds == 5400);
   BOOST_TEST(deck("warmup_steps: 0.1\n").optimizer.warmup_ratio == 0.1);
   BOOST_TEST(deck("bf16: true\n").model.dtype == "bfloat16");
   BOOST_TEST(warns(parse_yaml("bf16: false\n"), {"run.yaml:1", "float32"}));

@@ -58,6 +58,20 @@ BOOST_AUTO_TEST_CASE(some_data_keys_are_for_sft_only) {
             "set one of them to false");
 }
 
+BOOST_AUTO_TEST_CASE(documents_are_packed_for_pretraining_only) {
+  CHECK_HAS(fault_in("pt_packing = documents\nstage = sft\n"), "run.ini:1, run.ini:2",
+            "pt_packing is for stage = pt only, but stage = sft");
+  CHECK_HAS(fault_in("pt_packing = documents\nstage = pt\npacking = false\n"),
+            "run.ini:1, run.ini:3", "fills rows, but packing = false");
+}
+
+BOOST_AUTO_TEST_CASE(a_balanced_step_has_a_mean_over_tokens) {
+  CHECK_HAS(fault_in("balance_micro_batches = true\nloss_average = sample_mean\n"),
+            "run.ini:1, run.ini:2", "over whose means", "loss_average = token");
+  CHECK_HAS(fault_in("balance_micro_batches = true\ncompat = mca\n"), "run.ini:1",
+            "over whose means");
+}
+
 BOOST_AUTO_TEST_CASE(probabilities_fit_the_datasets) {
   CHECK_HAS(fault_in("interleave_probs = 0.5, 0.5\n"), "run.ini:1",
             "mix_strategy = concat", "interleave_under");

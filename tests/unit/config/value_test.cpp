@@ -76,6 +76,23 @@ BOOST_AUTO_TEST_CASE(booleans_have_eight_words) {
   CHECK_HAS(refused<bool>("2"), "true or false");
 }
 
+BOOST_AUTO_TEST_CASE(durations_have_three_forms) {
+  const auto seconds = [](const std::string& text) {
+    return value<Duration>(text, above(0)).seconds;
+  };
+  BOOST_TEST(seconds("00:00:00:01") == 1);
+  BOOST_TEST(seconds("01:02:03:04") == 93784);
+  BOOST_TEST(seconds("1-02:03:04") == 93784);
+  BOOST_TEST(seconds("23:30:00") == 84600);
+  for (const char* text : {"", "60", "10:00", "24:00:00", "00:60:00", "1-2-3:00:00", "x",
+                           "-1:00:00:00", "00:00:00:00:01", "1-00:00", "1:00:00:00.5"}) {
+    CHECK_HAS(refused<Duration>(text, above(0)), "is no time", "DD:HH:MM:SS");
+  }
+  CHECK_HAS(refused<Duration>("00:00:00", above(0)), "leaves no time");
+  BOOST_TEST(ValueType<Duration>::text({93784}) == "01:02:03:04");
+  BOOST_TEST(seconds(ValueType<Duration>::text({123456789})) == 123456789);
+}
+
 BOOST_AUTO_TEST_CASE(choices_suggest_the_nearest_word) {
   BOOST_TEST((value<Stage>("pt") == Stage::kPt));
   CHECK_HAS(refused<LrScheduler>("cosin"), "not one of constant", "did you mean cosine?");

@@ -187,10 +187,13 @@ BOOST_AUTO_TEST_CASE(texts_are_joined_and_cut_batch_by_batch) {
   };
   using Texts = std::vector<std::string>;
   const std::string e = "<|im_end|>";
-  BOOST_TEST(blocks({3, true}, 1000) == (Texts{"xyz", e + "v" + e, e + "uv"}));
-  BOOST_TEST(blocks({3, true}, 2) == (Texts{"xyz", e + "v" + e, e + "uv"}));
-  BOOST_TEST(blocks({4, true}, 1) == (Texts{"xyz" + e, "uvw" + e}));
-  BOOST_TEST(blocks({3, false}, 1000) == (Texts{"xyz", "v" + e, e, "uvw"}));
+  BOOST_TEST(blocks({3, TextCut::kBlocks}, 1000) ==
+             (Texts{"xyz", e + "v" + e, e + "uv"}));
+  BOOST_TEST(blocks({3, TextCut::kBlocks}, 2) == (Texts{"xyz", e + "v" + e, e + "uv"}));
+  BOOST_TEST(blocks({4, TextCut::kBlocks}, 1) == (Texts{"xyz" + e, "uvw" + e}));
+  BOOST_TEST(blocks({3, TextCut::kTruncate}, 1000) == (Texts{"xyz", "v" + e, e, "uvw"}));
+  BOOST_TEST(blocks({3, TextCut::kPieces}, 1000) ==
+             (Texts{"xyz", e, "v" + e, e, "uvw", e}));
 }
 
 BOOST_AUTO_TEST_CASE(the_padding_token_is_never_trained) {
@@ -200,7 +203,7 @@ BOOST_AUTO_TEST_CASE(the_padding_token_is_never_trained) {
                R"({"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})");
   const Tokenizer tokens = Tokenizer::load(folder.path());
   const StageTokens stage = stage_tokens(nullptr, tokens);
-  PretrainEncoder encoder({4, false}, stage, tokens);
+  PretrainEncoder encoder({4, TextCut::kTruncate}, stage, tokens);
   std::vector<Sample> samples;
   int64_t truncated = 0;
   encoder.add("xy", truncated);

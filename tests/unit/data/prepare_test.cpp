@@ -3,7 +3,6 @@
 #include "mtrain/data/prepare.hpp"
 
 #include <boost/test/unit_test.hpp>
-#include <fstream>
 
 #include "fixtures.hpp"
 #include "mtrain/data/token_store.hpp"
@@ -73,6 +72,31 @@ BOOST_AUTO_TEST_CASE(texts_become_blocks_one_shorter_when_packing_is_asked_for) 
   PrepareOptions loose = inputs.pt();
   loose.packing = false;
   BOOST_TEST(prepare(loose)[0].stats.samples == 2);
+}
+
+// "one line" and "and another line" with their end: 9 and 16 tokens, none lost.
+BOOST_AUTO_TEST_CASE(documents_keep_apart_in_rows) {
+  const Inputs inputs;
+  PrepareOptions options = inputs.pt();
+  options.cutoff_len = 12;
+  options.documents_apart = true;
+  const PrepareStats stats = prepare(options)[0].stats;
+  BOOST_TEST(stats.tokens == 9 + 16);
+  BOOST_TEST(stats.truncated == 0);
+  const TokenStoreReader store(options.output_path);
+  BOOST_TEST(store.packed());
+  std::vector<std::vector<int64_t>> rows;
+  for (int64_t r = 0; r < store.num_rows(); ++r) {
+    rows.emplace_back();
+    const auto [first, last] = store.row_samples(r);
+    for (int64_t i = first; i < last; ++i) rows.back().push_back(store.sample_length(i));
+  }
+  BOOST_TEST((rows == std::vector<std::vector<int64_t>>{{12}, {9}, {4}}));
+  options.cutoff_len = 14;
+  prepare(options);
+  BOOST_TEST(TokenStoreReader(options.output_path).num_rows() == 2);
+  options.packing = false;
+  check_refused(inputs, options, "pt_packing = documents");
 }
 
 BOOST_AUTO_TEST_CASE(max_samples_counts_per_dataset) {
@@ -179,23 +203,6 @@ BOOST_AUTO_TEST_CASE(a_sample_is_shown_token_by_token) {
       table);
   BOOST_TEST(table.find("masked  \"<|im_start|>\"\n") != table.npos, table);
   BOOST_TEST(table.find("  \"\\n\"\n") != table.npos, table);
-}
-
-BOOST_AUTO_TEST_CASE(the_table_in_the_docs_is_what_is_shown) {
-  const test::ScratchFolder folder;
-  folder.write("dataset_info.json", R"({"one": {"file_name": "one.json"}})");
-  folder.write("one.json",
-               R"({"instruction": "sort", "input": "3 1 2", "output": "1 2 3"})");
-  PrepareOptions options = test::sft_options(folder, "one");
-  options.tokenizer_dir = MTRAIN_SOURCE_DIR "/inputs/demo/model";
-  options.template_name = "qwen3";
-  prepare(options);
-  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer_dir);
-  std::ifstream file(MTRAIN_SOURCE_DIR "/docs/data.md");
-  const std::string page{std::istreambuf_iterator<char>(file), {}};
-  const std::string table =
-      show(tokenizer, TokenStoreReader(options.output_path).read(0));
-  BOOST_TEST(page.find("```\n" + table + "```") != page.npos, table);
 }
 
 BOOST_AUTO_TEST_CASE(the_demo_inputs_can_be_prepared) {

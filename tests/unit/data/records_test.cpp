@@ -108,6 +108,61 @@ BOOST_AUTO_TEST_CASE(text_lines_end_at_any_newline_but_at_nothing_else) {
              "a.txt:5 {\"text\":\"d\\u000b\xe2\x80\xa8\"}\n");
 }
 
+/// Records of a .csv with the columns a and b, one a line.
+std::string cells(const std::string& body) {
+  std::string all;
+  for (const auto& line : split(read("t.csv", "a,b\n" + body), '\n'))
+    if (!line.empty())
+      all += line.substr(std::min(line.find(' ', 7), line.size())) + "\n";
+  return all;
+}
+
+// Each as HF datasets 4.0.0 (pandas 3.1.1) reads it.
+BOOST_AUTO_TEST_CASE(comma_separated_cells_are_texts_where_one_of_a_column_is) {
+  BOOST_TEST(cells("x,y\n") == R"( 1 {"a":"x","b":"y"})"
+                               "\n");
+  BOOST_TEST(cells("x,\"1,\n\"\"2\"\r\n\r\n  \n y ,z") == R"( 1 {"a":"x","b":"1,\n\"2"})"
+                                                          "\n"
+                                                          R"( 2 {"a":" y ","b":"z"})"
+                                                          "\n");
+  BOOST_TEST(cells("x\"y\",\"z\"w\rq, \"r\"\r") == R"( 1 {"a":"x\"y\"","b":"zw"})"
+                                                   "\n"
+                                                   R"( 2 {"a":"q","b":" \"r\""})"
+                                                   "\n");
+  BOOST_TEST(cells("x\n\"NA\",n/a\n\"\",x\n") == R"( 1 {"a":"x","b":null})"
+                                                 "\n"
+                                                 R"( 2 {"a":null,"b":null})"
+                                                 "\n"
+                                                 R"( 3 {"a":null,"b":"x"})"
+                                                 "\n");
+  BOOST_TEST(cells("1,x\n,2\n-3.5e1 ,3\n") == R"( 1 {"a":1.0,"b":"x"})"
+                                              "\n"
+                                              R"( 2 {"a":null,"b":"2"})"
+                                              "\n"
+                                              R"( 3 {"a":-35.0,"b":"3"})"
+                                              "\n");
+  BOOST_TEST(cells("1, nan\n+inf,\n") == R"( 1 {"a":1.0,"b":" nan"})"
+                                         "\n"
+                                         R"( 2 {"a":null,"b":null})"
+                                         "\n");
+  BOOST_TEST(cells("True,0x10\nFALSE,\n") == R"( 1 {"a":true,"b":"0x10"})"
+                                             "\n"
+                                             R"( 2 {"a":false,"b":null})"
+                                             "\n");
+  BOOST_TEST(cells("True,1,000\n1,\n") ==
+             " 1 has 3 cells, but the file names 2 columns\n"
+             R"( 2 {"a":"1","b":null})"
+             "\n");
+  BOOST_TEST(
+      has(read("a.csv", "\xef\xbb\xbf,b\nx,\xff\n"), "record 1 is not valid UTF-8"));
+  BOOST_TEST(has(read("a.csv", "\xef\xbb\xbf,b\nx,y\n"), R"({"Unnamed: 0":"x")"));
+  BOOST_TEST(
+      has(read("a.csv", "a,b\nx,y\nz,\"\n"), "quoted text behind record 1 does not end"));
+  BOOST_TEST(has(read("a.csv", "a,a\nx,y\n"), "names the column 'a' twice"));
+  for (const char* nothing : {"", "a,b\n", "\n\n"})
+    BOOST_TEST(has(read("a.csv", nothing), "has no record"));
+}
+
 BOOST_AUTO_TEST_CASE(malformed_records_are_told_from_malformed_files) {
   BOOST_TEST(has(read("a.jsonl", "{\"x\":1}\n{\"x\":\n"), "a.jsonl:2 not valid JSON"));
   BOOST_TEST(has(read("a.jsonl", "{\"x\":1}\n[1]\n"), "a.jsonl:2 is a array"));
@@ -123,7 +178,7 @@ BOOST_AUTO_TEST_CASE(malformed_records_are_told_from_malformed_files) {
   BOOST_TEST(has(read("a.json", "[]"), "has no record"));
   BOOST_TEST(has(read("a.json", "\xef\xbb\xbf[{}]"), "byte order mark"));
   BOOST_TEST(has(read("a.txt", ""), "has no record"));
-  for (const char* name : {"a.csv", "a.parquet", "a.arrow"})
+  for (const char* name : {"a.tsv", "a.parquet", "a.arrow"})
     BOOST_TEST(has(read(name, "x"), "is not supported"));
   BOOST_TEST(has(test::user_error([&] { RecordFile("/none/a.json"); }),
                  "cannot open /none/a.json: No such file"));

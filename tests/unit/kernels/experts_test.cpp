@@ -12,7 +12,12 @@ using namespace test;
 
 /// Cumulative ends of rows per expert.
 at::Tensor ends_of(const std::vector<int32_t>& counts) {
-  return at::tensor(counts, at::kInt).cumsum(0, at::kInt);
+  return at::tensor(counts, at::kInt).cumsum(0, at::kInt).to(device());
+}
+
+/// Whether a tensor of the operators' device holds these values.
+bool has_values(const at::Tensor& got, const at::Tensor& want) {
+  return at::equal(got.cpu(), want);
 }
 
 /// Weights of the chosen experts as a function of the logits, experts given.
@@ -36,8 +41,9 @@ BOOST_AUTO_TEST_CASE(router_matches_autograd) {
       const at::Tensor x64 = leaf(logits);
       const auto [top, expected] = x64.softmax(1).topk(4, 1);
       BOOST_TEST(at::equal(routing.experts_TK.to(at::kLong), expected));
-      BOOST_TEST(at::equal(routing.counts_E,
-                           permutation_by_expert(routing.experts_TK, 16).counts_E));
+      BOOST_TEST(
+          at::equal(routing.counts_E,
+                    permutation_by_expert(routing.experts_TK, 16, Pairs::kAll).counts_E));
       const at::Tensor weights = weights_of(x64, routing.experts_TK, normalise);
       check_close(routing.weights_TK, weights, 4, 16, "weights");
       check_close(routing.lse_T, x64.logsumexp(1), 4, 16, "lse");
@@ -53,58 +59,118 @@ BOOST_AUTO_TEST_CASE(router_matches_autograd) {
 }
 
 BOOST_AUTO_TEST_CASE(ties_go_to_the_lower_index) {
-  const at::Tensor logits = at::tensor({1.0f, 2.0f, 2.0f, 1.0f, 2.0f, 0.0f}).view({1, 6});
+  const at::Tensor logits =
+      at::tensor({1.0f, 2.0f, 2.0f, 1.0f, 2.0f, 0.0f}).view({1, 6}).to(device());
   const Routing routing = router_forward(logits, {4, true});
   BOOST_TEST(
-      at::equal(routing.experts_TK, at::tensor({1, 2, 4, 0}, at::kInt).view({1, 4})));
-  const Routing nan = router_forward(at::full({1, 6}, NAN), {4, true});
-  BOOST_TEST(at::equal(nan.experts_TK, at::tensor({0, 1, 2, 3}, at::kInt).view({1, 4})));
+      has_values(routing.experts_TK, at::tensor({1, 2, 4, 0}, at::kInt).view({1, 4})));
+  const Routing nan = router_forward(at::full({1, 6}, NAN, on_device()), {4, true});
+  BOOST_TEST(has_values(nan.experts_TK, at::tensor({0, 1, 2, 3}, at::kInt).view({1, 4})));
 }
 
 BOOST_AUTO_TEST_CASE(order_by_expert) {
   const at::Tensor experts = at::tensor({2, 0, -1, 2, 0, 3}, at::kInt).view({3, 2});
-  const Permutation p = permutation_by_expert(experts, 5);
-  BOOST_TEST(at::equal(p.counts_E, at::tensor({2, 0, 2, 1, 0}, at::kInt)));
-  BOOST_TEST(at::equal(p.pairs_N, at::tensor({1, 4, 0, 3, 5}, at::kInt)));
-  BOOST_TEST(at::equal(p.tokens_N, at::tensor({0, 2, 0, 1, 2}, at::kInt)));
+  const Permutation p =
+      permutation_by_expert(experts.to(device()), 5, Pairs::kOfHeldExperts);
+  BOOST_TEST(has_values(p.counts_E, at::tensor({2, 0, 2, 1, 0}, at::kInt)));
+  BOOST_TEST(has_values(p.ends_E, at::tensor({2, 2, 4, 5, 5}, at::kInt)));
+  BOOST_TEST(has_values(p.pairs_N, at::tensor({1, 4, 0, 3, 5}, at::kInt)));
+  BOOST_TEST(has_values(p.tokens_N, at::tensor({0, 2, 0, 1, 2}, at::kInt)));
   BOOST_TEST(
-      at::equal(p.rows_TK, at::tensor({2, 0, -1, 3, 1, 4}, at::kInt).view({3, 2})));
+      has_values(p.rows_TK, at::tensor({2, 0, -1, 3, 1, 4}, at::kInt).view({3, 2})));
   for (const at::ScalarType dtype : kDtypes) {
     const at::Tensor x = random({3, 70}, dtype);
     const at::Tensor rows = gather_rows(x, p.tokens_N);
     BOOST_TEST(at::equal(rows, x.index_select(0, p.tokens_N)));
-    const at::Tensor times = at::tensor({2.0, 1.0, 2.0}, at::kDouble).unsqueeze(1);
+    const at::Tensor times =
+        at::tensor({2.0, 1.0, 2.0}, at::kDouble).unsqueeze(1).to(device());
     check_close(sum_rows(rows, p.rows_TK), x.to(at::kDouble) * times, 1, 2, "sum");
   }
 }
 
-// An expert in the middle and the last have no rows.
-BOOST_AUTO_TEST_CASE(products_match_each_experts_own) {
-  at::manual_seed(2);
-  const std::vector<int32_t> counts = {3, 0, 70, 1, 0};
+// Many tokens, so that a GPU's blocks each see a part of an expert's.
+BOOST_AUTO_TEST_CASE(order_of_many_tokens) {
+  at::manual_seed(4);
+  const at::Tensor experts =
+      std::get<1>(at::rand({1300, 70}).topk(6, 1)).to(at::kInt).contiguous();
+  const Permutation p = permutation_by_expert(experts.to(device()), 70, Pairs::kAll);
+  const auto sorted = [](const at::Tensor& x) {
+    return std::get<1>(at::sort(x, std::optional<bool>(true), 0, false));
+  };
+  const at::Tensor order = sorted(experts.flatten());
+  BOOST_TEST(has_values(p.pairs_N, order.to(at::kInt)));
+  BOOST_TEST(has_values(p.tokens_N, order.floor_divide(6).to(at::kInt)));
+  BOOST_TEST(has_values(p.rows_TK.flatten(), sorted(order).to(at::kInt)));
+  const at::Tensor counts = at::bincount(experts.flatten(), {}, 70);
+  BOOST_TEST(has_values(p.ends_E, counts.cumsum(0).to(at::kInt)));
+}
+
+BOOST_AUTO_TEST_CASE(totals_of_the_router) {
+  at::manual_seed(5);
+  for (const int64_t tokens : {0, 1, 3000}) {
+    const Routing routing = router_forward(random({tokens, 40}) * 2, {3, true});
+    const at::Tensor p = routing.probabilities_TE.to(at::kDouble);
+    const at::Tensor sums = router_totals(routing);
+    check_close(sums.narrow(0, 0, 40), p.sum(0), 0, 4, "probabilities");
+    check_close(sums[40], routing.lse_T.to(at::kDouble).square().sum(), 0, 4, "lse^2");
+    check_close(sums[41], -(p * p.clamp_min(1e-30).log()).sum(), 0, 16, "entropy");
+  }
+}
+
+namespace {
+
+void check_products(const std::vector<int32_t>& counts, int64_t in, int64_t out,
+                    at::ScalarType dtype) {
   const at::Tensor ends = ends_of(counts);
-  for (const at::ScalarType dtype : kDtypes) {
-    const at::Tensor w = random({5, 24, 40}, dtype), x = random({74, 40}, dtype),
-                     dy = random({74, 24}, dtype);
-    const at::Tensor y = grouped_linear_forward(x, w, ends),
-                     dx = grouped_linear_backward_input(dy, w, ends);
-    at::Tensor grad = at::full({5, 24, 40}, 7.0), added = at::ones({5, 24, 40});
-    grouped_linear_backward_weight(grad, dy, x, ends, Accumulate::kOverwrite);
-    grouped_linear_backward_weight(added, dy, x, ends, Accumulate::kAdd);
-    int64_t begin = 0;
-    for (int64_t e = 0; e < 5; ++e) {
-      const int64_t count = counts[static_cast<size_t>(e)];
+  const auto experts = static_cast<int64_t>(counts.size());
+  const int64_t rows = ends[experts - 1].item<int64_t>();
+  const at::Tensor w = random({experts, out, in}, dtype), x = random({rows, in}, dtype),
+                   dy = random({rows, out}, dtype);
+  const at::Tensor y = grouped_linear_forward(x, w, ends),
+                   dx = grouped_linear_backward_input(dy, w, ends);
+  at::Tensor grad = at::full({experts, out, in}, NAN, on_device()),
+             added = at::ones({experts, out, in}, on_device());
+  grouped_linear_backward_weight(grad, dy, x, ends, Accumulate::kOverwrite);
+  grouped_linear_backward_weight(added, dy, x, ends, Accumulate::kAdd);
+  int64_t begin = 0;
+  for (int64_t e = 0; e < experts; ++e) {
+    const int64_t count = counts[static_cast<size_t>(e)];
+    BOOST_TEST_CONTEXT("expert " << e << " with " << count << " rows, in " << in
+                                 << " out " << out << " " << dtype) {
       const auto part = [&](const at::Tensor& t) {
         return t.narrow(0, begin, count).to(at::kDouble);
       };
+      const auto depth = static_cast<double>(count);
       const at::Tensor w64 = w[e].to(at::kDouble), g64 = part(dy).t().mm(part(x));
-      check_close(y.narrow(0, begin, count), part(x).mm(w64.t()), 1, 40, "y");
-      check_close(dx.narrow(0, begin, count), part(dy).mm(w64), 1, 24, "dx");
-      check_close(grad[e], g64, 1, 70, "grad");
-      check_close(added[e], g64 + 1, 1, 70, "added");
-      begin += count;
+      check_close(y.narrow(0, begin, count), part(x).mm(w64.t()), 1, in, "y");
+      check_close(dx.narrow(0, begin, count), part(dy).mm(w64), 1, out, "dx");
+      check_close(grad[e], g64, 0, 4 + depth, "grad");
+      check_close(added[e], g64 + 1, 0, 4 + depth, "added");
     }
+    begin += count;
   }
+}
+
+}  // namespace
+
+// An expert in the middle and the last have no rows.
+BOOST_AUTO_TEST_CASE(products_match_each_experts_own) {
+  at::manual_seed(2);
+  for (const at::ScalarType dtype : kDtypes) {
+    check_products({3, 0, 70, 1, 0}, 40, 24, dtype);
+    check_products({64, 200, 65, 129}, 64, 264, dtype);
+    check_products({1}, 520, 136, dtype);
+    check_products({0, 5, 300}, 33, 17, dtype);
+    check_products({0, 0}, 16, 8, dtype);
+  }
+}
+
+// More tiles than a GPU has multiprocessors: its blocks take several.
+BOOST_AUTO_TEST_CASE(products_of_many_tiles) {
+  at::manual_seed(6);
+  std::vector<int32_t> counts;
+  for (int32_t e = 0; e < 40; ++e) counts.push_back(e * 37 % 290);
+  check_products(counts, 512, 320, at::kBFloat16);
 }
 
 BOOST_AUTO_TEST_CASE(weighted_swiglu_matches_autograd) {

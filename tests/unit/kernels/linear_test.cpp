@@ -51,6 +51,26 @@ BOOST_AUTO_TEST_CASE(matches_fp64) {
   check_linear(4500, 24, 40, at::kBFloat16);
 }
 
+// As a router uses them: no rounding to bf16 but that of the sum in dx.
+BOOST_AUTO_TEST_CASE(fp32_results_of_any_inputs) {
+  at::manual_seed(4);
+  for (at::ScalarType dtype : kDtypes) {
+    const at::Tensor x = random({300, 64}, dtype), w = random({24, 64}, dtype);
+    const at::Tensor dy = random({300, 24}), dx = random({300, 64}, dtype);
+    const at::Tensor x64 = x.to(at::kDouble), w64 = w.to(at::kDouble),
+                     dy64 = dy.to(at::kDouble);
+    check_close(linear_forward_fp32(x, w), x64.mm(w64.t()), 0, 70, "y");
+    at::Tensor sum = dx.clone();
+    linear_backward_input_fp32(sum, dy, w);
+    check_close(sum, dx.to(at::kDouble) + dy64.mm(w64), 1, 30, "dx");
+    at::Tensor grad = at::full({24, 64}, 0.5f, on_device());
+    linear_backward_weight(grad, dy, x, Accumulate::kAdd);
+    check_close(grad, dy64.t().mm(x64) + 0.5, 0, 310, "dw");
+    linear_backward_weight(grad, dy, x, Accumulate::kOverwrite);
+    check_close(grad, dy64.t().mm(x64), 0, 310, "dw over stale values");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(no_tokens) {
   for (at::ScalarType dtype : kDtypes) {
     const at::Tensor x = at::empty({0, 8}, on_device(dtype)),

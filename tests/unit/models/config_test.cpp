@@ -325,6 +325,14 @@ BOOST_AUTO_TEST_CASE(experts_of_both_dialects) {
     config[key] = value;
     return config.dump();
   };
+  const auto coefficient = [&](const json& value) {
+    return parse(broken("router_aux_loss_coef", value))->balance_coefficient();
+  };
+  BOOST_TEST(coefficient(0.01) == 0.01);
+  BOOST_TEST(coefficient(0) == 0.0);
+  BOOST_TEST(coefficient(nullptr) == 0.001);
+  BOOST_TEST(parse(kPublished)->balance_coefficient() == 0.0);
+  check_refused(broken("router_aux_loss_coef", -1), "router_aux_loss_coef");
   check_refused(broken("num_experts_per_tok", 9), "num_experts_per_tok = 9");
   check_refused(broken("mlp_only_layers", "1"), "mlp_only_layers");
   check_refused(broken("mlp_only_layers", {-1}), "mlp_only_layers");

@@ -197,6 +197,32 @@ BOOST_AUTO_TEST_CASE(ranks_share_a_step_without_overlap) {
   for (const auto& [id, times] : seen) BOOST_TEST(times == 1, "id " << id);
 }
 
+// The same samples as without it, shared by length: 40 tokens against 30 and 10.
+BOOST_AUTO_TEST_CASE(a_balanced_step_has_the_same_samples) {
+  const auto path =
+      std::filesystem::temp_directory_path() / cat("mtrain-balance-", ::getpid(), ".h5");
+  data::TokenStoreWriter writer(path.string(), {data::Stage::kPt, ""});
+  for (const int32_t length : {10, 30, 40, 20}) {
+    const std::vector<int32_t> ids(static_cast<size_t>(length + 1), length);
+    writer.append({ids, ids});
+  }
+  writer.finish();
+  data::TokenStoreReader reader(path.string());
+  const auto lengths = [&](bool balanced) {
+    std::vector<std::vector<int64_t>> result;
+    for (const int rank : {0, 1}) {
+      BatchLoader loader(reader, {4, false, 0, 2, 1, 2}, rank);
+      if (balanced) loader.balance([](int64_t n) { return static_cast<double>(n); });
+      result.push_back(loader.step(0).micro_batches.at(0).offsets);
+    }
+    return result;
+  };
+  using Offsets = std::vector<std::vector<int64_t>>;
+  BOOST_TEST((lengths(false) == Offsets{{0, 10, 40}, {0, 40, 60}}));
+  BOOST_TEST((lengths(true) == Offsets{{0, 10, 50}, {0, 30, 50}}));
+  std::filesystem::remove(path);
+}
+
 // Rows decide which samples come together, never which tokens see which.
 BOOST_AUTO_TEST_CASE(samples_of_a_row_stay_documents_of_their_own) {
   const auto path =

@@ -1,15 +1,20 @@
 // Steps that are not finite, copies that diverged, requests to stop.
 #include <ATen/ATen.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <cmath>
 #include <csignal>
+#include <thread>
 
+#include "comm/solo_communicator.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "replica_check.hpp"
 #include "step_guard.hpp"
-#include "stop_request.hpp"
+#include "stop_vote.hpp"
 
 using namespace mtrain;
 using namespace mtrain::train;
@@ -131,6 +136,50 @@ BOOST_AUTO_TEST_CASE(signals_only_set_a_flag) {
   }
   const StopRequest later;
   BOOST_TEST(!later.received());
+}
+
+BOOST_AUTO_TEST_CASE(a_second_signal_of_a_kind_ends_the_process) {
+  using Signals = std::vector<int>;
+  const auto pause = [] { std::this_thread::sleep_for(std::chrono::milliseconds(300)); };
+  const auto ended_by = [&](const Signals& signals) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const StopRequest stop;
+      for (const int signal : signals) signal == 0 ? pause() : void(std::raise(signal));
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  };
+  BOOST_TEST(ended_by({SIGTERM, 0, SIGTERM}) == SIGTERM);
+  BOOST_TEST(ended_by({SIGUSR1, 0, SIGUSR1}) == SIGUSR1);
+  // One request by two ways; Slurm's warning and its end of the time limit.
+  BOOST_TEST(ended_by({SIGTERM, SIGTERM, SIGTERM}) == 0);
+  BOOST_TEST(ended_by({SIGUSR1, 0, SIGTERM}) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(time_is_up_before_the_limit) {
+  BOOST_TEST(!time_is_up(80, 4, 15, 100));
+  BOOST_TEST(time_is_up(80, 6, 15, 100));
+  BOOST_TEST(time_is_up(101, 0, 0, 100));
+}
+
+BOOST_AUTO_TEST_CASE(a_vote_counts_what_weighs_most) {
+  comm::SoloCommunicator alone("world");
+  StopRequest request;
+  StopVote vote(request, std::nullopt, alone);
+  BOOST_TEST((vote.result() == Stop::kNo));  // before the first
+  vote.start(1e9);
+  BOOST_TEST((vote.result() == Stop::kNo));
+  StopVote limited(request, config::Duration{3600}, alone);
+  limited.start(0);
+  BOOST_TEST((limited.result() == Stop::kNo));
+  limited.start(3600);  // the save needs all the time there is
+  BOOST_TEST((limited.result() == Stop::kTimeIsUp));
+  std::raise(SIGUSR1);
+  limited.start(3600);
+  BOOST_TEST((limited.result() == Stop::kRequested));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,22 +1,16 @@
 // Garbage decks and command lines end in UserError or a deck, never in anything else.
-#include "mtrain/base/rng.hpp"
+#define BOOST_TEST_MODULE deck_fuzz
+#include <boost/test/unit_test.hpp>
+
+#include "fuzz.hpp"
 #include "mtrain/config/command_line.hpp"
-#include "support.hpp"
+#include "unit/config/support.hpp"
 
 namespace mtrain::config {
 
 namespace {
 
-/// A stream of pseudo-random numbers, equal in every run.
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : seed_(seed) {}
-  size_t below(size_t limit) { return philox(seed_, count_++, 0)[0] % limit; }
-
- private:
-  uint64_t seed_;
-  uint64_t count_ = 0;
-};
+using test::Dice;
 
 void survives(const std::string& text, const std::string& name) {
   try {
@@ -78,16 +72,15 @@ BOOST_AUTO_TEST_CASE(random_grammar_never_crashes) {
 }
 
 BOOST_AUTO_TEST_CASE(damaged_decks_never_crash) {
-  const std::string whole =
-      read_deck_file(MTRAIN_SOURCE_DIR "/inputs/qwen3_moe_full.ini").text;
-  Dice dice(3);
-  for (int round = 0; round < 300; ++round) {
-    std::string text = whole;
-    for (int change = 0; change < 8; ++change) {
-      text[dice.below(text.size())] = static_cast<char>(dice.below(256));
-    }
-    survives_everywhere(text.substr(0, dice.below(text.size())));
-  }
+  const auto fuzz_as = [](const std::string& name, const std::string& deck) {
+    test::fuzz({read_deck_file(cat(MTRAIN_SOURCE_DIR "/", deck)).text}, 200,
+               [&](const std::string& text) {
+                 parse_deck({name, text}, {}, Purpose::kTrain);
+               });
+  };
+  for (const char* name : {"d.ini", "d"}) fuzz_as(name, "inputs/qwen3_moe_full.ini");
+  for (const char* name : {"d.yaml", "d"})
+    fuzz_as(name, "tests/run/examples/qwen3_full.yaml");
 }
 
 BOOST_AUTO_TEST_CASE(every_key_survives_every_odd_value) {
