@@ -21,6 +21,7 @@ class Executor {
     const ProfileRange range(to_string(op));
     switch (op.kind) {
       case Op::Kind::kCompute:
+      case Op::Kind::kComputeWithNext:
         return compute(op);
       case Op::Kind::kSend:
         return send(op);
@@ -29,6 +30,11 @@ class Executor {
       case Op::Kind::kWait:
         return wait();
     }
+  }
+
+  void run_in_turns(const Op& first, const Op& second) {
+    const ProfileRange range(cat(to_string(first), " with ", to_string(second)));
+    model_.turns().run([&] { compute(first); }, [&] { compute(second); });
   }
 
  private:
@@ -43,9 +49,10 @@ class Executor {
 
   void compute(const Op& op) {
     const at::Tensor input = take_incoming(op);
-    result_ = op.direction == Direction::kForward
-                  ? model_.forward(op.chunk, op.micro_batch, input)
-                  : model_.backward(op.chunk, op.micro_batch, input);
+    at::Tensor result = op.direction == Direction::kForward
+                            ? model_.forward(op.chunk, op.micro_batch, input)
+                            : model_.backward(op.chunk, op.micro_batch, input);
+    if (result.defined()) results_[key(op)] = std::move(result);
   }
 
   at::Tensor take_incoming(const Op& op) {
@@ -66,9 +73,11 @@ class Executor {
 
   void send(const Op& op) {
     const int peer = destination(shape_, pipeline_.rank(), op.chunk, op.direction);
-    MT_CHECK(result_.defined(), "nothing to send after ", to_string(op));
+    auto result = results_.extract(key(op));
+    MT_CHECK(!result.empty(), "nothing to send: ", to_string(op));
     forget_finished_sends();
-    sends_.push_back(pipeline_.start_send(std::move(result_), peer, tag(op.direction)));
+    sends_.push_back(
+        pipeline_.start_send(std::move(result.mapped()), peer, tag(op.direction)));
   }
 
   /// Frees the buffers of sends that have arrived; never blocks.
@@ -84,7 +93,7 @@ class Executor {
   ScheduleShape shape_;
   PipelineModel& model_;
   comm::Communicator& pipeline_;
-  at::Tensor result_;
+  std::map<Key, at::Tensor> results_;  ///< to be sent
   std::map<Key, Transfer> incoming_;
   std::vector<comm::Pending> sends_;
 };
@@ -94,7 +103,14 @@ class Executor {
 void run_schedule(const std::vector<Op>& ops, const ScheduleShape& shape,
                   PipelineModel& model, comm::Communicator& pipeline) {
   Executor executor(shape, model, pipeline);
-  for (const Op& op : ops) executor.run(op);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].kind != Op::Kind::kComputeWithNext) {
+      executor.run(ops[i]);
+      continue;
+    }
+    executor.run_in_turns(ops[i], ops.at(i + 1));
+    ++i;
+  }
 }
 
 }  // namespace mtrain::parallel

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "mtrain/nn/moe.hpp"
 
@@ -13,6 +14,10 @@ using nn::RouterFigures;
 
 double RouterReport::largest_load() const {
   return loads.empty() ? 0.0 : *std::max_element(loads.begin(), loads.end());
+}
+
+double RouterReport::all_dropped() const {
+  return std::accumulate(dropped.begin(), dropped.end(), 0.0);
 }
 
 void RouterLog::add(const at::Tensor& figures) {
@@ -33,6 +38,7 @@ RouterReport RouterLog::take() {
     report.balance_loss += figure(RouterFigures::kBalance);
     report.z_loss += figure(RouterFigures::kZ);
     report.entropy += figure(RouterFigures::kEntropy);
+    report.dropped.push_back(sum_[layer][RouterFigures::kDropped].item<double>());
     report.loads.push_back(tokens.max().item<double>() * experts / all);
   }
   report.entropy /= static_cast<double>(std::max<size_t>(1, report.loads.size()));

@@ -7,13 +7,16 @@
 
 namespace mtrain::train {
 
-/// Means over the steps of an interval. The losses are without their factors; `loads` has
-/// each layer with experts: tokens of the busiest expert over the mean of all.
+/// Means over the steps of an interval, but for `dropped`. The losses are without their
+/// factors; `loads` has each layer with experts: tokens of the busiest expert over the
+/// mean of all.
 struct RouterReport {
   double balance_loss, z_loss;  ///< sums over layers
   double entropy;               ///< mean over layers, nats
   std::vector<double> loads;
+  std::vector<double> dropped;  ///< by layer, in all: pairs (token, choice) left out
   double largest_load() const;
+  double all_dropped() const;
 };
 
 class RouterLog {
