@@ -105,6 +105,36 @@ BOOST_AUTO_TEST_CASE(order_of_many_tokens) {
   BOOST_TEST(has_values(p.ends_E, counts.cumsum(0).to(at::kInt)));
 }
 
+// Five tokens, two choices of four experts: ceil(10 / 4 * 0.5) = 2 pairs each. Expert 0
+// has four pairs, of weights 0.5 0.7 0.5 0.9: it keeps 0.9 and 0.7.
+BOOST_AUTO_TEST_CASE(full_experts_keep_their_largest_weights) {
+  const auto ints = [](at::ArrayRef<int> v) {
+    return at::tensor(v, at::kInt).to(on_device().device());
+  };
+  Routing routing;
+  routing.experts_TK = ints({0, 1, 0, 1, 2, 3, 0, 2, 0, 1}).view({5, 2});
+  routing.weights_TK =
+      at::tensor({0.5f, 0.5f, 0.7f, 0.3f, 0.6f, 0.4f, 0.5f, 0.5f, 0.9f, 0.5f})
+          .view({5, 2})
+          .to(on_device().device());
+  routing.counts_E = ints({4, 3, 2, 1});
+  limit_experts(routing, 0.5);
+  // Of expert 1's 0.5 0.3 0.5 the two equal ones, of a third equal one the first two.
+  BOOST_TEST(
+      at::equal(routing.kept_TK, ints({-1, 1, 0, -1, 2, 3, -1, 2, 0, 1}).view({5, 2})));
+  limit_experts(routing, 0.6);  // still ceil(1.5)
+  BOOST_TEST(routing.kept_TK.ge(0).sum().item<int64_t>() == 7);
+  limit_experts(routing, 100);
+  BOOST_TEST(at::equal(routing.kept_TK, routing.experts_TK));
+  routing.weights_TK.fill_(0.5);
+  limit_experts(routing, 0.1);  // 1 pair: the first token's
+  BOOST_TEST(at::equal(routing.kept_TK,
+                       ints({0, 1, -1, -1, 2, 3, -1, -1, -1, -1}).view({5, 2})));
+  Routing none = router_forward(at::zeros({0, 4}, on_device()), {2, true});
+  limit_experts(none, 1);
+  BOOST_TEST(none.kept_TK.sizes() == at::IntArrayRef({0, 2}));
+}
+
 BOOST_AUTO_TEST_CASE(totals_of_the_router) {
   at::manual_seed(5);
   for (const int64_t tokens : {0, 1, 3000}) {
