@@ -3,6 +3,7 @@
 
 #include "mtrain/base/log.hpp"
 #include "mtrain/config/command_line.hpp"
+#include "mtrain/doctor/doctor.hpp"
 #include "mtrain/train/run.hpp"
 #include "tools/program.hpp"
 
@@ -27,24 +28,32 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   const std::string text = answer(line);
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
+  if (line.doctor) return doctor::examine(session);
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
-  session.agree([&] { train::take_from_model(parsed); });
 
   // 3. Either print what would be done, or do it.
   if (line.ranks) {
     log::info(cat(config::rank_multiple(parsed.deck)));
     return kExitOk;
   }
+  session.agree([&] { train::take_from_model(parsed); });
   const int world = line.world_size.value_or(session.world_size());
-  if (!line.dump_deck)
+  if (!line.dump_deck && !line.plan_search)
     session.agree([&] { config::validate_layout(parsed.deck, world); });
   log::info(config::dump_deck(parsed));
   if (line.dump_deck) return kExitOk;
+  if (line.plan_search) {
+    std::string table;
+    session.agree(
+        [&] { table = train::search_plans(parsed, *line.plan_search, line.gpu); });
+    log::info(table);
+    return kExitOk;
+  }
   if (line.check) {
     std::string plan;
-    session.agree([&] { plan = train::check_run(parsed, world); });
+    session.agree([&] { plan = train::check_run(parsed, world, line.gpu); });
     log::info(plan + "check passed");
     return kExitOk;
   }

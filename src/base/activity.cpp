@@ -11,7 +11,7 @@ namespace mtrain {
 namespace {
 
 /// Operations of a lane that are kept: as many as may be under way, with some room.
-constexpr size_t kKept = 16;
+constexpr size_t kKept = 64;
 
 double now_seconds() {
   return std::chrono::duration<double>(

@@ -1,6 +1,8 @@
 // The few HDF5 calls checkpoints need, wrapped; used by rank files only.
 #include "h5.hpp"
 
+#include "mtrain/checkpoint/inspect.hpp"
+
 namespace mtrain::checkpoint::h5 {
 namespace {
 
@@ -120,3 +122,16 @@ std::string read_string(hid_t object, const char* name) {
 }
 
 }  // namespace mtrain::checkpoint::h5
+
+namespace mtrain::checkpoint {
+
+std::string hdf5_library() {
+  unsigned major = 0, minor = 0, release = 0;
+  hbool_t threads = false;
+  H5get_libversion(&major, &minor, &release);
+  H5is_library_threadsafe(&threads);
+  return cat("HDF5 ", major, ".", minor, ".", release, ", ",
+             threads ? "safe for threads" : "not safe for threads");
+}
+
+}  // namespace mtrain::checkpoint

@@ -87,6 +87,12 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   if (name == "dump-deck") out.dump_deck = true;
   if (name == "ranks") out.ranks = true;
   if (name == "dump-reference") out.dump_reference = true;
+  if (name == "doctor") out.doctor = true;
+  if (name == "gpu") out.gpu = option.value.empty() ? "" : option.value.front();
+  if (name == "plan-search") {
+    out.plan_search =
+        static_cast<int>(number_after(option, at_least(1), kMostRanks, faults));
+  }
   if (name == "dump-coming-from") out.dump_coming_from = true;
   if (name == "world-size") {
     out.world_size =
@@ -100,7 +106,7 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
 
 void check_together(const CommandLine& out, Faults& faults) {
   const bool needs_no_deck =
-      out.help || out.version || out.dump_reference || out.dump_coming_from;
+      out.help || out.version || out.dump_reference || out.dump_coming_from || out.doctor;
   if (out.deck.empty() && !needs_no_deck) {
     faults.add("", "no deck is given",
                "give the path of an INI or YAML deck; see --help");

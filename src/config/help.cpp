@@ -105,6 +105,13 @@ std::vector<Flag> flags_of(Purpose program) {
                    "read and check everything, print the resolved deck and the plan, and "
                    "end; runs as a single process without GPU"});
   flags.push_back({"world-size", "N", "number of ranks --check plans for"});
+  flags.push_back({"gpu", "NAME", "GPU whose rates --check estimates with (h200)"});
+  flags.push_back({"plan-search", "N",
+                   "list the fastest layouts for N GPUs of the deck's model and batch, "
+                   "and end"});
+  flags.push_back({"doctor", "",
+                   "look at MPI, libraries, GPUs, memory, shared files and the links "
+                   "between the ranks, and end; needs no deck"});
   flags.push_back(
       {"ranks", "",
        "print the smallest number of ranks the deck's layout fits (others are "

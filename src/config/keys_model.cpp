@@ -62,6 +62,13 @@ void declare_overlaps(SectionKeys<Parallel>& parallel) {
                any_value(), "gather updated weights while the next forward pass runs");
   parallel.add("overlap_p2p_comm", &Parallel::overlap_p2p_comm, true, any_value(),
                "overlap pipeline transfers with computation");
+  parallel
+      .add("overlap_moe_expert_parallel_comm",
+           &Parallel::overlap_moe_expert_parallel_comm, false, any_value(),
+           "exchange tokens of one micro-batch while another computes")
+      .with_note(
+          "Runs the forward pass of one micro-batch with the backward pass of another. "
+          "Keeps more micro-batches: the plan says how many.");
 }
 
 void declare_split(SectionKeys<Parallel>& parallel) {
@@ -133,12 +140,16 @@ void declare_moe(std::vector<Key>& keys) {
   moe.add("moe_z_loss_coeff", &Moe::moe_z_loss_coeff, 0.0, at_least(0),
           "weight of the router's z-loss");
   moe.add("moe_router_dtype", &Moe::moe_router_dtype, "fp32", one_of({"fp32", "fp64"}),
-          "precision of routing and of the weighted sum of expert outputs")
+          "precision of the router's products; softmax and weights are fp32 in any case")
       .with_note("The reference uses fp32 too from 32 experts on.");
   moe.add("moe_expert_capacity_factor", &Moe::moe_expert_capacity_factor, {}, above(0),
-          "tokens an expert accepts, as a multiple of the even share; null: no limit");
+          "tokens an expert accepts, as a multiple of the even share; null: no limit")
+      .with_note(
+          "Counted over the tokens that one rank routes of a micro-batch, as in "
+          "Megatron-LM: what is dropped depends on layout and micro-batch.");
   moe.add("moe_pad_expert_input_to_capacity", &Moe::moe_pad_expert_input_to_capacity,
-          false, any_value(), "pad each expert's input to its capacity");
+          false, any_value(),
+          "pad each expert's input to its capacity; changes no result");
 }
 
 }  // namespace mtrain::config

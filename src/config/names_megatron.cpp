@@ -21,7 +21,8 @@ void add_adapter_names(std::vector<NameGroup>& groups) {
       {kRefused, "moe_token_drop_policy", "probs",
        "the least probable tokens of a full expert are dropped"},
       {kRefused,
-       "moe_shared_expert_overlap moe_enable_routing_replay mtp_num_layers "
+       "delay_wgrad_compute moe_shared_expert_overlap moe_enable_routing_replay "
+       "mtp_num_layers "
        "optimizer_cpu_offload",
        "", "remove it"},
       {kNoEffect, "optimizer_offload_fraction", "", "the optimizer is not offloaded"},

@@ -12,9 +12,6 @@ namespace mtrain::config {
 const std::vector<NotBuilt>& not_built() {
   static const std::vector<NotBuilt> rows = {
       {"finetuning_type", "!= full", "training of a part of the weights"},
-      {"moe_router_dtype", "fp64", "routing in fp64"},
-      {"moe_expert_capacity_factor", "*", "dropping of tokens"},
-      {"moe_pad_expert_input_to_capacity", "true", "dropping of tokens"},
       {"context_parallel_size", "> 1", "context parallelism"},
       {"template", "qwen3_vl qwen3_vl_nothink", "training with images"},
   };

@@ -57,7 +57,13 @@ void check_pipeline(Checker& checker) {
 }
 
 void check_overlap(Checker& checker) {
-  const Parallel& parallel = checker.deck().parallel;
+  Parallel& parallel = checker.deck().parallel;
+  if (parallel.overlap_moe_expert_parallel_comm &&
+      parallel.expert_model_parallel_size == 1) {
+    checker.no_effect("overlap_moe_expert_parallel_comm",
+                      "nothing is exchanged with expert_model_parallel_size = 1");
+    parallel.overlap_moe_expert_parallel_comm = false;
+  }
   if (!parallel.overlap_param_gather) return;
   const auto needs = [&](const std::string& key, bool value) {
     if (value) return;
@@ -67,6 +73,18 @@ void check_overlap(Checker& checker) {
   };
   needs("use_distributed_optimizer", parallel.use_distributed_optimizer);
   needs("overlap_grad_reduce", parallel.overlap_grad_reduce);
+}
+
+void check_capacity(Checker& checker) {
+  const Moe& moe = checker.deck().moe;
+  if (!moe.moe_pad_expert_input_to_capacity) return;
+  if (moe.moe_expert_capacity_factor) {
+    checker.no_effect("moe_pad_expert_input_to_capacity",
+                      "the padding would count for nothing, and no size is fixed here");
+    return;
+  }
+  checker.fault({"moe_pad_expert_input_to_capacity", "moe_expert_capacity_factor"},
+                "there is no capacity to pad to", "write moe_expert_capacity_factor = 1");
 }
 
 void check_recompute(Checker& checker) {
@@ -205,6 +223,7 @@ void check_parallel(Checker& checker) {
   if (!kernels.apply_rope_fusion) checker.no_effect("apply_rope_fusion", reason);
   if (!kernels.moe_grouped_gemm) checker.no_effect("moe_grouped_gemm", reason);
   if (!kernels.moe_permute_fusion) checker.no_effect("moe_permute_fusion", reason);
+  check_capacity(checker);
 }
 
 void check_train(Checker& checker) {

@@ -18,6 +18,15 @@ at::Tensor pick(const at::Tensor& values, const at::Tensor& index) {
   return values.flatten().index_select(0, index.flatten());
 }
 
+/// The number of each pair's row; zero where the pair has none.
+at::Tensor of_pairs(const at::Tensor& numbers_N, const at::Tensor& rows_TK) {
+  if (numbers_N.numel() == rows_TK.numel())
+    return pick(numbers_N, rows_TK).view(rows_TK.sizes());
+  const at::Tensor padded = at::cat({numbers_N, at::zeros({1}, numbers_N.options())});
+  const at::Tensor index = rows_TK.masked_fill(rows_TK.lt(0), numbers_N.numel());
+  return pick(padded, index).view(rows_TK.sizes());
+}
+
 /// counts[i] times offset[i] for each i, plus 0, 1, 2, ... over all: the order that moves
 /// blocks of these sizes by their offsets. On `device`, which nobody waits for.
 at::Tensor moved(const at::Tensor& counts, const at::Tensor& offsets, int64_t rows,
@@ -33,9 +42,9 @@ class AllToAll : public Dispatcher {
  public:
   using Dispatcher::Dispatcher;
 
-  Plan plan(const at::Tensor& experts_TK) const override {
+  Plan plan(const at::Tensor& experts_TK, Pairs pairs) const override {
     Plan plan;
-    plan.permutation = kernels::permutation_by_expert(experts_TK, experts_, Pairs::kAll);
+    plan.permutation = kernels::permutation_by_expert(experts_TK, experts_, pairs);
     const at::Tensor& counts = plan.permutation.counts_E;
     if (local())
       plan.ends_E = plan.permutation.ends_E;
@@ -72,8 +81,7 @@ class AllToAll : public Dispatcher {
     if (!local()) {
       rows = exchange(pick(rows, plan.departure_N), plan.received, plan.sent);
     }
-    const at::Tensor& index = plan.permutation.rows_TK;
-    return pick(rows, index).view(index.sizes());
+    return of_pairs(rows, plan.permutation.rows_TK);
   }
 
  private:
@@ -108,7 +116,7 @@ class AllGather : public Dispatcher {
  public:
   using Dispatcher::Dispatcher;
 
-  Plan plan(const at::Tensor& experts_TK) const override {
+  Plan plan(const at::Tensor& experts_TK, Pairs) const override {
     Plan plan;
     const at::Tensor tokens = at::full({group_.size()}, experts_TK.size(0), at::kLong);
     const Rows one(static_cast<size_t>(group_.size()), 1);
@@ -139,11 +147,7 @@ class AllGather : public Dispatcher {
 
   at::Tensor combine_weights(const at::Tensor& weights_N,
                              const Plan& plan) const override {
-    // Row -1, which pairs of other ranks' experts have, is a zero behind the others.
-    const at::Tensor padded = at::cat({weights_N, at::zeros({1}, weights_N.options())});
-    const at::Tensor& rows = plan.permutation.rows_TK;
-    const at::Tensor index = rows.masked_fill(rows.lt(0), weights_N.numel());
-    return to_all(pick(padded, index).view(rows.sizes()), plan);
+    return to_all(of_pairs(weights_N, plan.permutation.rows_TK), plan);
   }
 
  private:
@@ -166,17 +170,21 @@ at::Tensor Dispatcher::exchange(const at::Tensor& x, const Rows& in_rows,
   auto shape = x.sizes().vec();
   shape[0] = std::accumulate(out_rows.begin(), out_rows.end(), int64_t{0});
   at::Tensor out = at::empty(shape, x.options());
-  group_.start_all_to_all(x.contiguous(), in_rows, out, out_rows)->wait();
+  const comm::Pending pending =
+      group_.start_all_to_all(x.contiguous(), in_rows, out, out_rows);
+  turns_.hand_over();
+  pending->wait();
   return out;
 }
 
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherKind kind,
-                                            comm::Communicator& group, int64_t experts) {
+                                            comm::Communicator& group, int64_t experts,
+                                            Turns& turns) {
   MT_CHECK(experts % group.size() == 0, experts, " experts over ", group.size(),
            " ranks");
   if (kind == DispatcherKind::kAllToAll || group.size() == 1)
-    return std::make_unique<AllToAll>(group, experts);
-  return std::make_unique<AllGather>(group, experts);
+    return std::make_unique<AllToAll>(group, experts, turns);
+  return std::make_unique<AllGather>(group, experts, turns);
 }
 
 }  // namespace mtrain::nn

@@ -25,10 +25,36 @@ Moe::Moe(const MoeParams& params, const MoeOptions& options,
       placement_(placement),
       figures_(std::move(figures)) {}
 
+at::Tensor Moe::enter(const at::Tensor& x) const {
+  if (!placement_.takes_part) return placement_.region.enter(x);
+  const int64_t rows = x.size(0) / placement_.spread->size();
+  return x.narrow(0, placement_.spread->rank() * rows, rows);
+}
+
+at::Tensor Moe::leave(const at::Tensor& y) const {
+  if (!placement_.takes_part) return placement_.region.leave(y);
+  at::Tensor whole =
+      at::empty({y.size(0) * placement_.spread->size(), y.size(1)}, y.options());
+  placement_.spread->all_gather(y.contiguous(), whole);
+  return whole;
+}
+
 at::Tensor Moe::routed(const at::Tensor& inside, const MicroBatch& batch) const {
   const int64_t rows = inside.size(0);
   const int64_t first = placement_.spread ? placement_.spread->rank() * rows : 0;
   return inside.narrow(0, 0, std::clamp<int64_t>(batch.routed_tokens - first, 0, rows));
+}
+
+at::Tensor Moe::logits(const at::Tensor& x) const {
+  const at::Tensor& weight = params_.router.weight;
+  if (options_.router_dtype == at::kFloat) return kernels::linear_forward_fp32(x, weight);
+  return at::mm(x.to(at::kDouble), weight.to(at::kDouble).t()).to(at::kFloat);
+}
+
+Dispatcher::Plan Moe::plan(const kernels::Routing& routing) const {
+  if (!routing.kept_TK.defined())
+    return placement_.dispatcher.plan(routing.experts_TK, kernels::Pairs::kAll);
+  return placement_.dispatcher.plan(routing.kept_TK, kernels::Pairs::kOfHeldExperts);
 }
 
 void Moe::make_inner(const at::Tensor& x, Saved& saved) const {
@@ -41,12 +67,13 @@ void Moe::make_inner(const at::Tensor& x, Saved& saved) const {
 at::Tensor Moe::forward(const at::Tensor& x_TH, const MicroBatch& batch,
                         Saved& saved) const {
   const Dispatcher& dispatcher = placement_.dispatcher;
-  const at::Tensor inside = placement_.region.enter(x_TH);
+  const at::Tensor inside = enter(x_TH);
   const at::Tensor x = routed(inside, batch);
   saved = {};
-  saved.routing = kernels::router_forward(
-      kernels::linear_forward_fp32(x, params_.router.weight), options_.router);
-  saved.plan = dispatcher.plan(saved.routing.experts_TK);
+  saved.routing = kernels::router_forward(logits(x), options_.router);
+  if (options_.capacity_factor)
+    kernels::limit_experts(saved.routing, *options_.capacity_factor);
+  saved.plan = plan(saved.routing);
   saved.row_weights = dispatcher.dispatch_weights(saved.routing.weights_TK, saved.plan);
   make_inner(x, saved);
   if (dispatcher.local()) saved.rows.reset();
@@ -54,21 +81,20 @@ at::Tensor Moe::forward(const at::Tensor& x_TH, const MicroBatch& batch,
       kernels::weighted_swiglu_forward(saved.gate_up, saved.row_weights);
   const at::Tensor rows =
       kernels::grouped_linear_forward(activated, params_.down.weight, saved.plan.ends_E);
-  return placement_.region.leave(
-      padded(dispatcher.combine(rows, saved.plan), inside.size(0)));
+  return leave(padded(dispatcher.combine(rows, saved.plan), inside.size(0)));
 }
 
 at::Tensor Moe::backward(const at::Tensor& dy_TH, const at::Tensor& x_TH,
                          const MicroBatch& batch, Saved& saved) const {
-  const at::Tensor inside = placement_.region.enter(x_TH);
+  const at::Tensor inside = enter(x_TH);
   const at::Tensor x = routed(inside, batch);
-  const at::Tensor dy = routed(placement_.region.enter(dy_TH), batch);
+  const at::Tensor dy = routed(enter(dy_TH), batch);
   if (!saved.rows.defined()) make_inner(x, saved);
   at::Tensor dweights;
   at::Tensor dx = experts_backward(dy, saved, dweights);
   router_backward(dweights, x, batch, saved.routing, dx);
   saved = {};
-  return placement_.region.leave(padded(dx, inside.size(0)));
+  return leave(padded(dx, inside.size(0)));
 }
 
 at::Tensor Moe::experts_backward(const at::Tensor& dy, Saved& saved,
@@ -104,8 +130,14 @@ void Moe::router_backward(const at::Tensor& dweights_TK, const at::Tensor& x,
   if (x.size(0) == 0) return;
   const at::Tensor dlogits =
       kernels::router_backward(dweights_TK, routing, options_.router, losses);
-  add_weight_gradient(params_.router, dlogits, x);
-  kernels::linear_backward_input_fp32(dx, dlogits, params_.router.weight);
+  if (options_.router_dtype == at::kFloat) {
+    add_weight_gradient(params_.router, dlogits, x);
+    kernels::linear_backward_input_fp32(dx, dlogits, params_.router.weight);
+    return;
+  }
+  const at::Tensor d64 = dlogits.to(at::kDouble);
+  params_.router.grad_to_add_to().add_(at::mm(d64.t(), x.to(at::kDouble)));
+  dx.add_(at::mm(d64, params_.router.weight.to(at::kDouble)));
 }
 
 kernels::RouterLossGrad Moe::router_losses(const kernels::Routing& routing,
@@ -125,6 +157,8 @@ kernels::RouterLossGrad Moe::router_losses(const kernels::Routing& routing,
   // lse^2 and entropy lie side by side in both.
   figures_.narrow(0, RouterFigures::kZ, 2).add_(sums.narrow(0, experts, 2), each);
   figures_.narrow(0, RouterFigures::kTokens, experts) += routing.counts_E;
+  if (routing.kept_TK.defined())
+    figures_[RouterFigures::kDropped] += routing.kept_TK.lt(0).sum();
   return {balance * options_.balance_coefficient, 2 * each * options_.z_coefficient};
 }
 

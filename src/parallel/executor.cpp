@@ -22,7 +22,8 @@ class Executor {
     const ProfileRange range(to_string(op));
     switch (op.kind) {
       case Op::Kind::kCompute:
-        return compute(op);
+      case Op::Kind::kComputeWithNext:
+        return compute_alone(op);
       case Op::Kind::kSend:
         return send(op);
       case Op::Kind::kReceive:
@@ -30,6 +31,15 @@ class Executor {
       case Op::Kind::kWait:
         return wait();
     }
+  }
+
+  void run_in_turns(const Op& first, const Op& second) {
+    const ProfileRange range(cat(to_string(first), " with ", to_string(second)));
+    const Op& backward = first.direction == Direction::kBackward ? first : second;
+    const ActivityRange activity(
+        activity_, {Doing::kBackward, "forward in turns with backward", backward.chunk,
+                    backward.micro_batch});
+    model_.turns().run([&] { compute(first); }, [&] { compute(second); });
   }
 
  private:
@@ -42,14 +52,20 @@ class Executor {
   static Key key(const Op& op) { return {op.direction, op.chunk, op.micro_batch}; }
   static int tag(Direction direction) { return static_cast<int>(direction); }
 
-  void compute(const Op& op) {
-    const at::Tensor input = take_incoming(op);
+  void compute_alone(const Op& op) {
     const bool forward = op.direction == Direction::kForward;
     const ActivityRange range(
         activity_, {forward ? Doing::kForward : Doing::kBackward,
                     forward ? "forward" : "backward", op.chunk, op.micro_batch});
-    result_ = forward ? model_.forward(op.chunk, op.micro_batch, input)
-                      : model_.backward(op.chunk, op.micro_batch, input);
+    compute(op);
+  }
+
+  void compute(const Op& op) {
+    const at::Tensor input = take_incoming(op);
+    at::Tensor result = op.direction == Direction::kForward
+                            ? model_.forward(op.chunk, op.micro_batch, input)
+                            : model_.backward(op.chunk, op.micro_batch, input);
+    if (result.defined()) results_[key(op)] = std::move(result);
   }
 
   at::Tensor take_incoming(const Op& op) {
@@ -70,9 +86,11 @@ class Executor {
 
   void send(const Op& op) {
     const int peer = destination(shape_, pipeline_.rank(), op.chunk, op.direction);
-    MT_CHECK(result_.defined(), "nothing to send after ", to_string(op));
+    auto result = results_.extract(key(op));
+    MT_CHECK(!result.empty(), "nothing to send: ", to_string(op));
     forget_finished_sends();
-    sends_.push_back(pipeline_.start_send(std::move(result_), peer, tag(op.direction)));
+    sends_.push_back(
+        pipeline_.start_send(std::move(result.mapped()), peer, tag(op.direction)));
   }
 
   /// Frees the buffers of sends that have arrived; never blocks.
@@ -89,7 +107,7 @@ class Executor {
   PipelineModel& model_;
   comm::Communicator& pipeline_;
   Activity& activity_;
-  at::Tensor result_;
+  std::map<Key, at::Tensor> results_;  ///< to be sent
   std::map<Key, Transfer> incoming_;
   std::vector<comm::Pending> sends_;
 };
@@ -100,7 +118,14 @@ void run_schedule(const std::vector<Op>& ops, const ScheduleShape& shape,
                   PipelineModel& model, comm::Communicator& pipeline,
                   Activity& activity) {
   Executor executor(shape, model, pipeline, activity);
-  for (const Op& op : ops) executor.run(op);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].kind != Op::Kind::kComputeWithNext) {
+      executor.run(ops[i]);
+      continue;
+    }
+    executor.run_in_turns(ops[i], ops.at(i + 1));
+    ++i;
+  }
 }
 
 }  // namespace mtrain::parallel

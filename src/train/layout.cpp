@@ -91,7 +91,8 @@ parallel::AdamWOptions adamw_options(const config::Optimizer& o) {
 
 parallel::ScheduleShape schedule_shape(const config::Deck& deck, int micro_batches) {
   return {deck.parallel.pipeline_model_parallel_size, chunks_per_stage(deck.parallel),
-          micro_batches, deck.parallel.overlap_p2p_comm};
+          micro_batches, deck.parallel.overlap_p2p_comm,
+          deck.parallel.overlap_moe_expert_parallel_comm};
 }
 
 at::ScalarType weights_dtype(const config::Model& model,
@@ -120,7 +121,9 @@ models::ModelOptions model_options(const config::Deck& deck,
       {deck.moe.moe_token_dispatcher_type == config::TokenDispatcher::kAllGather
            ? nn::DispatcherKind::kAllGather
            : nn::DispatcherKind::kAllToAll,
-       deck.moe.moe_aux_loss_coeff, deck.moe.moe_z_loss_coeff}};
+       deck.moe.moe_aux_loss_coeff, deck.moe.moe_z_loss_coeff,
+       deck.moe.moe_expert_capacity_factor,
+       deck.moe.moe_router_dtype == "fp64" ? at::kDouble : at::kFloat}};
 }
 
 void check_layout(const config::Deck& deck, const models::ModelConfig& config,
@@ -131,16 +134,6 @@ void check_layout(const config::Deck& deck, const models::ModelConfig& config,
   if (!faults.empty()) {
     remedies.push_back(cat("choose a tensor_model_parallel_size of ",
                            fitting_tensor_sizes(sizes, config)));
-  }
-  const auto& parallel = deck.parallel;
-  if (config.experts() > 0 && sizes.tensor > 1 && sizes.expert_tensor == 1 &&
-      !parallel.sequence_parallel) {
-    faults.push_back(cat("tensor_model_parallel_size = ", sizes.tensor,
-                         " with expert_tensor_parallel_size = 1: every rank would send "
-                         "the same tokens to the experts"));
-    remedies.push_back(
-        cat("write sequence_parallel = true or expert_tensor_parallel_size = ",
-            sizes.tensor));
   }
   try {
     layer_split(deck.parallel, config.layers());

@@ -36,6 +36,7 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
       kept[item.owner] += item.bytes * in_flight / shape.chunks;
     workspace = std::max(workspace, memory.workspace);
   }
+  if (shape.pairs) workspace *= 2;  // a forward pass has no more than a backward pass
   std::vector<models::MemoryItem> items;
   for (const auto& [owner, bytes] : kept) items.push_back({"kept: " + owner, bytes});
   items.push_back({"workspace", workspace});

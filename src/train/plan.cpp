@@ -4,75 +4,12 @@
 #include <cstdio>
 
 #include "layout.hpp"
-#include "memory_plan.hpp"
 #include "mtrain/base/error.hpp"
-#include "pair_loss.hpp"
+#include "mtrain/parallel/schedule_time.hpp"
+#include "plan_parts.hpp"
 
 namespace mtrain::train {
 namespace {
-
-/// Elements of the tensors one rank of a stage holds.
-struct StageHolding {
-  std::vector<std::string> layer_ranges;
-  double parameters = 0;
-  double optimizer = 0;  ///< elements whose state it holds
-};
-
-/// The layer a tensor belongs to, or -1 for the ends of the model.
-int layer_of(const std::string& tensor) {
-  constexpr std::string_view kPrefix = "model.layers.";
-  if (tensor.rfind(kPrefix, 0) != 0) return -1;
-  return std::stoi(tensor.substr(kPrefix.size()));
-}
-
-/// Adds one rank's part of the tensor.
-void add_tensor(const models::LogicalTensor& tensor, const comm::RankGrid& grid,
-                bool sharded, StageHolding& holding) {
-  const comm::GridSizes& sizes = grid.sizes();
-  const int per_stage = sizes.world / sizes.pipeline;
-  const bool expert = tensor.name.find(".mlp.experts.") != std::string::npos;
-  const bool whole = tensor.shape.size() < 2 || tensor.name.ends_with(".mlp.gate.weight");
-  const int parts = expert  ? sizes.expert * sizes.expert_tensor
-                    : whole ? 1
-                            : sizes.tensor;
-  const int shards = expert ? per_stage / parts : grid.data_size() * sizes.context;
-  const double elements = static_cast<double>(parallel::numel(tensor.shape)) / parts;
-  holding.parameters += elements;
-  holding.optimizer += sharded ? elements / shards : elements;
-}
-
-std::vector<StageHolding> holdings(const config::Deck& deck,
-                                   const models::ModelConfig& config,
-                                   const comm::RankGrid& grid) {
-  const auto split = layer_split(deck.parallel, config.layers());
-  const auto stages = static_cast<size_t>(deck.parallel.pipeline_model_parallel_size);
-  std::vector<StageHolding> result(stages);
-  std::vector<size_t> stage_of_layer;
-  for (size_t v = 0; v < split.size(); ++v) {
-    result[v % stages].layer_ranges.push_back(
-        split[v].size() == 0 ? "none" : cat(split[v].begin, "-", split[v].end - 1));
-    stage_of_layer.insert(stage_of_layer.end(), static_cast<size_t>(split[v].size()),
-                          v % stages);
-  }
-  bool has_head = false;
-  const models::LogicalTensor* embedding = nullptr;
-  const auto tensors = config.tensors();
-  for (const auto& tensor : tensors) {
-    const int layer = layer_of(tensor.name);
-    const bool first = tensor.name == "model.embed_tokens.weight";
-    if (first) embedding = &tensor;
-    has_head = has_head || tensor.name == "lm_head.weight";
-    const size_t stage = layer >= 0 ? stage_of_layer.at(static_cast<size_t>(layer))
-                         : first    ? 0
-                                    : stages - 1;
-    add_tensor(tensor, grid, deck.parallel.use_distributed_optimizer, result[stage]);
-  }
-  const bool tied_copy = !has_head && stages > 1 && embedding;
-  if (tied_copy) {
-    add_tensor(*embedding, grid, deck.parallel.use_distributed_optimizer, result.back());
-  }
-  return result;
-}
 
 std::string row(const std::string& stage, const std::string& layers,
                 const std::string& parameters, const std::string& weights,
@@ -85,54 +22,81 @@ std::string row(const std::string& stage, const std::string& layers,
   return text;
 }
 
+std::string header(const config::Deck& deck, const models::ModelConfig& config,
+                   int world_size) {
+  const comm::RankGrid grid(grid_sizes(deck.parallel, world_size));
+  const bool fp32 = weights_dtype(deck.model, config) == at::kFloat;
+  const int64_t samples = deck.train.per_device_train_batch_size *
+                          deck.train.gradient_accumulation_steps * grid.data_size();
+  return cat("plan    ", config.family(), ", ",
+             human_count(static_cast<double>(config.parameters())), " parameters, ",
+             fp32 ? "float32" : "bfloat16", "; ", world_size,
+             " ranks: ", layout_name(deck.parallel, world_size), "; global batch ",
+             samples,
+             deck.train.stage == config::Stage::kDpo ? " pairs\n" : " samples\n");
+}
+
+std::string format(const char* pattern, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
+/// Without rates of a device: a forward pass takes half as long as a backward.
+std::string bubble(const config::Deck& deck) {
+  const auto shape =
+      schedule_shape(deck, static_cast<int>(deck.train.gradient_accumulation_steps));
+  const auto time = parallel::simulate(
+      shape,
+      [](int, int, parallel::Direction direction) {
+        return direction == parallel::Direction::kForward ? 1.0 : 2.0;
+      },
+      0);
+  return format("  pipeline bubble %.1f %% of the passes of a step",
+                100 * time.idle_share()) +
+         (shape.chunks > 1 ? " (interleaved 1F1B)\n" : " (1F1B)\n");
+}
+
+std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int world_size,
+                   const GpuRates& gpu, double largest) {
+  const StepEstimate e = estimate_step(deck, model, world_size, gpu);
+  std::string text =
+      cat("  on ", gpu.name, " GPUs, estimated: step ", format("%.3g s, ", e.seconds),
+          human_count(e.tokens_per_second), " tokens/s (",
+          human_count(e.tokens_per_second / world_size), " a GPU, ",
+          format("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
+          format("pipeline bubble %.1f %% of the passes\n", 100 * e.idle_share));
+  const double usable = usable_memory(gpu);
+  text +=
+      cat("  the fullest rank needs ", human_bytes(largest), " of ", human_bytes(usable),
+          " usable: ",
+          largest <= usable ? "it fits\n" : "it does not fit; what would save most:\n");
+  return largest <= usable ? text : text + advice(deck, model, world_size, gpu);
+}
+
 }  // namespace
 
 std::string plan_text(const config::Deck& deck, const models::ModelConfig& config,
-                      int world_size) {
-  const comm::RankGrid grid(grid_sizes(deck.parallel, world_size));
-  const bool fp32 = weights_dtype(deck.model, config) == at::kFloat;
-  // fp32 weights are their own master copy; bf16 ones have a separate one. Two fp32
-  // moments.
-  const double optimizer_bytes = fp32 ? 8.0 : 12.0;
-  const auto accumulation = static_cast<int>(deck.train.gradient_accumulation_steps);
-  const auto shape = schedule_shape(deck, accumulation);
-  const bool pairs = deck.train.stage == config::Stage::kDpo;
-  // A reference model is weights only.
-  const bool resident =
-      needs_reference(deck.dpo.pref_loss) && deck.dpo.ref_log_probs.empty();
-  const int models = pairs && resident ? 2 : 1;
-  std::string text =
-      cat("plan    ", config.family(), ", ",
-          human_count(static_cast<double>(config.parameters())), " parameters, ",
-          fp32 ? "float32" : "bfloat16", "; ", world_size,
-          " ranks: ", layout_name(deck.parallel, world_size), "; global batch ",
-          deck.train.per_device_train_batch_size * accumulation * grid.data_size(),
-          pairs ? " pairs\n" : " samples\n");
+                      int world_size, const std::string& gpu) {
+  const PlannedModel model(config);
+  std::string text = header(deck, config, world_size);
   text += row("stage", "layers", "parameters", "weights", "gradients", "optimizer",
               "activations", "micro-batches kept");
-  // Samples of cutoff_len tokens; on a GPU unless the deck says otherwise.
-  const int64_t tokens =
-      deck.train.per_device_train_batch_size * deck.data.cutoff_len * (pairs ? 2 : 1);
-  const at::Device device =
-      deck.parallel.device == config::Device::kCpu ? at::kCPU : at::kCUDA;
-  const auto stages = holdings(deck, config, grid);
+  const auto stages = stage_memory(deck, model, world_size);
   for (size_t s = 0; s < stages.size(); ++s) {
-    const double n = stages[s].parameters;
-    const auto ops = parallel::training_schedule(shape, static_cast<int>(s));
-    text += row(cat(s), join(stages[s].layer_ranges, ","), human_count(n),
-                human_bytes(n * (fp32 ? 4 : 2) * models), human_bytes(n * 4),
-                human_bytes(stages[s].optimizer * optimizer_bytes),
-                human_bytes(total_bytes(
-                    activation_plan(deck, config, static_cast<int>(s), tokens, device))),
-                cat(parallel::peak_in_flight(ops)));
+    const StageMemory& stage = stages[s];
+    text += row(cat(s), join(stage.layer_ranges, ","), human_count(stage.parameters),
+                human_bytes(stage.weights), human_bytes(stage.gradients),
+                human_bytes(stage.optimizer), human_bytes(stage.activations),
+                cat(stage.in_flight));
   }
-  const double busy = static_cast<double>(accumulation) * shape.chunks;
-  char bubble[128];
-  std::snprintf(bubble, sizeof bubble,
-                "  pipeline bubble %.1f %% of the step (per rank, %s)\n",
-                100.0 * (shape.stages - 1) / (busy + shape.stages - 1),
-                shape.chunks > 1 ? "interleaved 1F1B" : "1F1B");
-  return text + bubble;
+  if (deck.parallel.device == config::Device::kCpu) return text + bubble(deck);
+  return text + on_gpu(deck, model, world_size, gpu_rates(gpu), largest_total(stages));
+}
+
+std::string plan_search_text(const config::Deck& deck, const models::ModelConfig& config,
+                             int gpus, const std::string& gpu) {
+  return search_layouts(deck, PlannedModel(config), gpus, gpu_rates(gpu));
 }
 
 }  // namespace mtrain::train

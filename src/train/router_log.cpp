@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "mtrain/nn/moe.hpp"
 
@@ -19,6 +20,10 @@ double RouterReport::largest_load() const {
   double largest = 0;
   for (const auto& layer : loads) largest = std::max(largest, train::largest_load(layer));
   return largest;
+}
+
+double RouterReport::all_dropped() const {
+  return std::accumulate(dropped.begin(), dropped.end(), 0.0);
 }
 
 void RouterLog::add(const at::Tensor& figures) {
@@ -39,6 +44,7 @@ RouterReport RouterLog::take() {
     report.balance_loss += figure(RouterFigures::kBalance);
     report.z_loss += figure(RouterFigures::kZ);
     report.entropy += figure(RouterFigures::kEntropy);
+    report.dropped.push_back(sum_[layer][RouterFigures::kDropped].item<double>());
     const at::Tensor loads = tokens * (experts / all);
     const auto* first = loads.data_ptr<double>();
     report.loads.push_back({static_cast<int>(layer), {first, first + loads.numel()}});

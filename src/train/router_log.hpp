@@ -12,13 +12,15 @@ namespace mtrain::train {
 /// Tokens of the busiest expert over the mean of all.
 double largest_load(const report::LayerLoad& layer);
 
-/// Means over the steps of an interval. The losses are without their factors; `loads` has
-/// each layer with experts.
+/// Means over the steps of an interval, but for `dropped`. The losses are without their
+/// factors; `loads` and `dropped` have each layer with experts.
 struct RouterReport {
   double balance_loss, z_loss;  ///< sums over layers
   double entropy;               ///< mean over layers, nats
   std::vector<report::LayerLoad> loads;
+  std::vector<double> dropped;  ///< by layer, in all: pairs (token, choice) left out
   double largest_load() const;
+  double all_dropped() const;
 };
 
 class RouterLog {

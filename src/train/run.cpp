@@ -4,12 +4,20 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "plan.hpp"
+#include "plan_parts.hpp"
 #include "reference_cache.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
 namespace mtrain::train {
 namespace {
+
+/// The changes of the deck that save most memory.
+std::string memory_remedy(const config::Deck& deck, int world_size) {
+  const ModelDescription description = read_model_description(deck.model);
+  return "what would save most:\n" +
+         advice(deck, PlannedModel(*description.config), world_size, gpu_rates("h200"));
+}
 
 /// Reads what is there before a run: headers of the weights, all of the token stores.
 void check_files(const config::Deck& deck, const models::ModelConfig& config) {
@@ -31,6 +39,10 @@ ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& ses
   Trainer trainer(parsed, session);
   try {
     return trainer.run();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(cat("out of memory: ", error.what_without_backtrace(), "\n",
+                    trainer.memory_text()),
+                memory_remedy(parsed.deck, session.world_size()));
   } catch (const comm::CommunicationError& error) {
     const std::string reason = error.on_all_ranks() ? "" : trainer.explain();
     if (reason.empty()) throw;
@@ -38,11 +50,18 @@ ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& ses
   }
 }
 
-std::string check_run(const config::ParsedDeck& parsed, int world_size) {
+std::string check_run(const config::ParsedDeck& parsed, int world_size,
+                      const std::string& gpu) {
   const ModelDescription description = read_model_description(parsed.deck.model);
   check_layout(parsed.deck, *description.config, world_size);
   check_files(parsed.deck, *description.config);
-  return plan_text(parsed.deck, *description.config, world_size);
+  return plan_text(parsed.deck, *description.config, world_size, gpu);
+}
+
+std::string search_plans(const config::ParsedDeck& parsed, int gpus,
+                         const std::string& gpu) {
+  const ModelDescription description = read_model_description(parsed.deck.model);
+  return plan_search_text(parsed.deck, *description.config, gpus, gpu);
 }
 
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {

@@ -116,6 +116,7 @@ void RunLog::step(const StepFigures& f) {
     line["z_loss"] = nine_digits(f.router->z_loss);
     line["router_entropy"] = nine_digits(f.router->entropy);
     line["moe_load_max_over_mean"] = nine_digits(f.router->largest_load());
+    line["moe_dropped_tokens"] = f.router->all_dropped();
   }
   if (f.times) line["seconds_by_phase"] = to_json(*f.times);
   log_ << line.dump() << "\n" << std::flush;
@@ -216,6 +217,7 @@ void RunLog::summary(const std::string& result, const StepFigures& last,
     for (const auto& layer : last.router->loads)
       json["moe_load_max_over_mean_per_layer"].push_back(
           nine_digits(largest_load(layer)));
+    json["moe_dropped_tokens_per_layer"] = last.router->dropped;
   }
   if (std::isfinite(final_eval_loss)) json["eval_loss"] = nine_digits(final_eval_loss);
   std::ofstream(output_dir_ / "run_summary.json") << json.dump(2) << "\n";

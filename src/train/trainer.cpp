@@ -181,7 +181,7 @@ void Trainer::report_start() {
       cat("start   first step done after ", total, ": ", join(start_phases_, ", ")));
 }
 
-void Trainer::report_memory() const {
+std::string Trainer::memory_text() const {
   const auto bytes = [](const at::Tensor& x) { return static_cast<double>(x.nbytes()); };
   const parallel::ParamBuffer& buffer = model_->buffer();
   auto items = activation_plan(deck_, *description_.config, groups_.pipeline->rank(),
@@ -193,9 +193,9 @@ void Trainer::report_memory() const {
   }
   items.push_back({"gradients", bytes(buffer.grads())});
   items.push_back({"optimizer", static_cast<double>(optimizer_->state_bytes())});
-  log::info(cat("memory  of rank 0 by owner, planned; measured peak ",
-                human_bytes(static_cast<double>(peak_memory_bytes(device_)))));
-  log::info(memory_table(items));
+  return cat("memory  of rank ", session_.rank(), " by owner, planned; measured peak ",
+             human_bytes(static_cast<double>(peak_memory_bytes(device_))), "\n",
+             memory_table(items));
 }
 
 void Trainer::settle_to(size_t late) {
@@ -222,7 +222,7 @@ void Trainer::settle() {
     if (router.defined()) interval_router_.add(router);
   }
   if (record.step == first_step_ + 1) report_start();
-  if (record.step == first_step_ + 3) report_memory();
+  if (record.step == first_step_ + 3) log::info(memory_text());
   tokens_ += record.tokens;
   interval_tokens_ += record.tokens;
   interval_flops_ += record.flops;

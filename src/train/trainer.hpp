@@ -35,6 +35,9 @@ class Trainer {
   /// complete already is left as it is. kExitRequeue when a signal ended it early.
   ExitCode run();
 
+  /// Bytes of this rank by owner, beside the allocator's peak so far.
+  std::string memory_text() const;
+
   /// Which rank is to blame for a communication that failed here, if that can be told.
   std::string explain();
 
@@ -56,8 +59,6 @@ class Trainer {
   void print_banner() const;
   /// Once, when the first step is settled: where the time until then went.
   void report_start();
-  /// Once, when the allocator has seen whole steps: bytes by owner, beside the peak.
-  void report_memory() const;
 
   /// False when it was stopped before the last step.
   bool train();

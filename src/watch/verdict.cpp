@@ -309,16 +309,32 @@ class Court {
     });
   }
 
+  /// How many ranks other than `r`, which misses `missed` and waits in `present`, speak
+  /// for this order of the two: they have started the one and not the other, or wait in
+  /// it.
+  int64_t witnesses(const RankReport& r, const Place& missed,
+                    const Place& present) const {
+    return std::ranges::count_if(ranks_, [&](const RankReport& other) {
+      if (other.rank == r.rank || !started_alike(other, missed)) return false;
+      const auto wait = wait_of(other);
+      const bool there = wait && wait->number == present.number &&
+                         wait->lane.lane.group == present.lane.lane.group;
+      return there || !started_alike(other, present);
+    });
+  }
+
   /// Each of the path waits for the next, the last for the first. One of them went past
   /// what the one before waits in: it is at something that one has not come to yet. The
-  /// others are only late.
+  /// others are only late. Where that does not tell, the other ranks do.
   Verdict circle(const std::vector<const RankReport*>& path) const {
     const auto before_of = [&](size_t i) -> const RankReport& {
       return *path[(i + path.size() - 1) % path.size()];
     };
     const auto order = [&](size_t i) {
       const bool past = !started_alike(before_of(i), *wait_of(*path[i]));
-      return std::make_pair(past, progress(*path[i]));
+      return std::make_tuple(
+          past, progress(*path[i]),
+          witnesses(*path[i], *wait_of(before_of(i)), *wait_of(*path[i])));
     };
     size_t found = 0;
     for (size_t i = 1; i < path.size(); ++i)

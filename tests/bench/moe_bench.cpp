@@ -107,11 +107,12 @@ void bench_products(const at::Tensor& x, Weights& w) {
 void bench_layer(const at::Tensor& x, Weights& w, const comm::Session& session) {
   const auto alone = session.make_group("alone", {0}, comm::Backend::kMpi);
   const nn::TensorRegion region(*alone, false);
+  Turns turns;
   const auto dispatcher =
-      nn::make_dispatcher(nn::DispatcherKind::kAllToAll, *alone, kExperts);
+      nn::make_dispatcher(nn::DispatcherKind::kAllToAll, *alone, kExperts, turns);
   const nn::Moe layer(
-      {w.router, w.gate_up, w.down}, {{kChoices, true}, 1e-3, 0},
-      {region, *dispatcher, nullptr},
+      {w.router, w.gate_up, w.down}, {{kChoices, true}, {}, at::kFloat, 1e-3, 0},
+      {region, *dispatcher, nullptr, false},
       at::zeros({nn::RouterFigures::kTokens + kExperts}, gpu(at::kDouble)));
   nn::MicroBatch batch;
   batch.routed_tokens = x.size(0);

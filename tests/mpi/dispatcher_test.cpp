@@ -29,7 +29,7 @@ void check(const Dispatcher& dispatcher, const comm::Communicator& group, int64_
   at::manual_seed(group.rank());
   const at::Tensor x = at::randn({tokens, kHidden});
   const at::Tensor chosen = some_experts(tokens, experts, group.rank());
-  const auto plan = dispatcher.plan(chosen);
+  const auto plan = dispatcher.plan(chosen, kernels::Pairs::kAll);
   at::Tensor rows = dispatcher.dispatch(x, plan);
   BOOST_TEST(plan.ends_E.size(0) == mine);
   BOOST_TEST(plan.ends_E[mine - 1].item<int64_t>() == rows.size(0));
@@ -47,6 +47,24 @@ void check(const Dispatcher& dispatcher, const comm::Communicator& group, int64_
   BOOST_TEST(at::equal(dispatcher.combine_weights(sent, plan), weights));
 }
 
+/// Some pairs go nowhere: their tokens get less, their weights come back as zero.
+void check_dropped(const Dispatcher& dispatcher, const comm::Communicator& group,
+                   int64_t tokens, int64_t every) {
+  at::manual_seed(group.rank());
+  const at::Tensor x = at::randn({tokens, kHidden});
+  const at::Tensor all = some_experts(tokens, 8, group.rank());
+  const at::Tensor gone =
+      at::arange(tokens * kChoices).remainder(every).eq(0).view({tokens, kChoices});
+  const auto plan =
+      dispatcher.plan(all.masked_fill(gone, -1), kernels::Pairs::kOfHeldExperts);
+  const at::Tensor rows = dispatcher.dispatch(x, plan);
+  const at::Tensor kept = gone.logical_not();
+  BOOST_TEST(at::allclose(dispatcher.combine(rows, plan), x * kept.sum(1, true)));
+  const at::Tensor weights = at::randn({tokens, kChoices});
+  const at::Tensor sent = dispatcher.dispatch_weights(weights, plan);
+  BOOST_TEST(at::equal(dispatcher.combine_weights(sent, plan), weights * kept));
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(rows_reach_their_experts_and_come_back) {
@@ -55,10 +73,40 @@ BOOST_AUTO_TEST_CASE(rows_reach_their_experts_and_come_back) {
   for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
   const auto group = session.make_group("experts", everyone, comm::Backend::kMpi);
   for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather}) {
-    const auto dispatcher = make_dispatcher(kind, *group, 8);
+    Turns turns;
+    const auto dispatcher = make_dispatcher(kind, *group, 8, turns);
     check(*dispatcher, *group, 0, 8);
     check(*dispatcher, *group, 17, 8);
     check(*dispatcher, *group, 7 * group->rank(), 8);           // none on the first rank
     check(*dispatcher, *group, group->rank() == 0 ? 1 : 0, 8);  // on the first one only
+    check_dropped(*dispatcher, *group, 17, 3);
+    check_dropped(*dispatcher, *group, 6 * group->rank(), 1);  // no row anywhere
+  }
+}
+
+// The exchanges of two passes in turns: all ranks start them in the same order.
+BOOST_AUTO_TEST_CASE(two_passes_in_turns) {
+  const auto& session = test::session();
+  std::vector<int> everyone;
+  for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
+  const auto group = session.make_group("experts", everyone, comm::Backend::kMpi);
+  for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather}) {
+    Turns turns;
+    const auto dispatcher = make_dispatcher(kind, *group, 8, turns);
+    turns.run([&] { check(*dispatcher, *group, 17, 8); },
+              [&] {
+                check(*dispatcher, *group, 5 * group->rank(), 8);
+                check(*dispatcher, *group, 9, 8);
+              });
+    if (group->size() == 1) continue;
+    // An error on every rank, as an exchange that fails would be, leaves the group
+    // usable.
+    BOOST_CHECK_THROW(turns.run([&] { check(*dispatcher, *group, 17, 8); },
+                                [&] {
+                                  turns.hand_over();
+                                  throw std::runtime_error("lost");
+                                }),
+                      std::runtime_error);
+    check(*dispatcher, *group, 4, 8);
   }
 }

@@ -34,6 +34,7 @@ class Products : public PipelineModel {
     if (place == 0) x = empty_activation(m).fill_(m + 1);
     BOOST_TEST(kept_.emplace(std::pair(chunk, m), x).second);
     ++forwards;
+    for (int i = 0; i <= m; ++i) turns().hand_over();
     const at::Tensor y = x * weight(place);
     if (!last(place)) return y;
     loss[static_cast<size_t>(m)] = y.sum(at::kDouble).item<double>();
@@ -50,6 +51,7 @@ class Products : public PipelineModel {
         (g * kept->second).sum(at::kDouble).item<double>();
     kept_.erase(kept);
     ++backwards;
+    for (int i = 0; i < chunk + 2; ++i) turns().hand_over();
     return place > 0 ? g * weight(place) : at::Tensor();
   }
 
@@ -136,11 +138,15 @@ BOOST_AUTO_TEST_CASE(every_schedule_gives_the_products_and_their_gradients) {
         // Small messages leave at once, large ones only when the receiver is there.
         for (const int64_t width : {3, 20000}) {
           if (width > 3 && micro_batches != 5) continue;
-          const ScheduleShape shape{pipeline->size(), chunks, micro_batches, overlap};
-          BOOST_TEST_CONTEXT("chunks " << chunks << " micro-batches " << micro_batches
-                                       << (overlap ? " overlap" : "")) {
-            train(shape, width, *pipeline);
-            evaluate(shape, width, *pipeline);
+          for (const bool pairs : {false, true}) {
+            const ScheduleShape shape{pipeline->size(), chunks, micro_batches, overlap,
+                                      pairs};
+            BOOST_TEST_CONTEXT("chunks " << chunks << " micro-batches " << micro_batches
+                                         << (overlap ? " overlap" : "")
+                                         << (pairs ? " pairs" : "")) {
+              train(shape, width, *pipeline);
+              evaluate(shape, width, *pipeline);
+            }
           }
         }
       }
@@ -149,6 +155,7 @@ BOOST_AUTO_TEST_CASE(every_schedule_gives_the_products_and_their_gradients) {
 BOOST_AUTO_TEST_CASE(one_stage_needs_no_transfers) {
   const auto alone = session().make_group("alone", {session().rank()}, test::backend());
   train({1, 1, 4, true}, 3, *alone);
+  train({1, 1, 4, true, true}, 3, *alone);
   evaluate({1, 1, 4, false}, 3, *alone);
 }
 

@@ -36,22 +36,50 @@ struct Weights {
 
 struct Oracle {
   at::Tensor y, balance, z;
+  int64_t dropped;
 };
 
-Oracle oracle(const at::Tensor& x, const Weights& w, bool normalise) {
+struct Variant {
+  bool normalise;
+  std::optional<double> capacity_factor;
+  at::ScalarType router_dtype;
+};
+
+/// Of the tokens that chose an expert (weight above 0), those with the largest weights.
+at::Tensor without_overflow(const at::Tensor& weight_T1, int64_t capacity) {
+  const auto kept = std::get<1>(weight_T1.detach().topk(capacity, 0));
+  return weight_T1 * at::zeros_like(weight_T1).scatter(0, kept, 1.0);
+}
+
+Oracle oracle(const at::Tensor& x, const Weights& w, const Variant& variant) {
   const at::Tensor logits = x.mm(w.router.t()), p = logits.softmax(1);
   const auto [top, experts] = p.topk(kChoices, 1);
-  const at::Tensor weights = normalise ? top / top.sum(1, true) : top;
+  const at::Tensor weights = variant.normalise ? top / top.sum(1, true) : top;
+  const auto capacity = static_cast<int64_t>(
+      std::ceil(kRouted * kChoices * variant.capacity_factor.value_or(1) / kExperts));
+  int64_t dropped = 0;
   at::Tensor y = at::zeros_like(x);
   for (int64_t e = 0; e < kExperts; ++e) {
     const auto halves = x.mm(w.gate_up[e].t()).chunk(2, 1);
     const at::Tensor out = (at::silu(halves[0]) * halves[1]).mm(w.down[e].t());
-    const at::Tensor mine = (weights * experts.eq(e)).sum(1, true);
+    const at::Tensor all = (weights * experts.eq(e)).sum(1, true);
+    const at::Tensor mine =
+        variant.capacity_factor ? without_overflow(all, capacity) : all;
+    dropped += all.gt(0).sum().item<int64_t>() - mine.gt(0).sum().item<int64_t>();
     y = y + mine * out;
   }
   const at::Tensor share = experts.flatten().bincount({}, kExperts) /
                            static_cast<double>(x.size(0) * kChoices);
-  return {y, kExperts * (share * p.mean(0)).sum(), logits.logsumexp(1).square().mean()};
+  return {y, kExperts * (share * p.mean(0)).sum(), logits.logsumexp(1).square().mean(),
+          dropped};
+}
+
+MoeOptions options(const Variant& variant) {
+  return {{kChoices, variant.normalise},
+          variant.capacity_factor,
+          variant.router_dtype,
+          kBalance,
+          kZ};
 }
 
 void check_close(const at::Tensor& got, const at::Tensor& want, const char* what) {
@@ -60,7 +88,7 @@ void check_close(const at::Tensor& got, const at::Tensor& want, const char* what
   BOOST_TEST(error <= kTolerance * scale, what << " is off by " << error / scale);
 }
 
-void check_layer(DispatcherKind kind, bool normalise) {
+void check_layer(DispatcherKind kind, const Variant& variant) {
   const auto& session = test::session();
   std::vector<int> everyone;
   for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
@@ -74,7 +102,7 @@ void check_layer(DispatcherKind kind, bool normalise) {
 
   const at::Tensor x64 = leaf(x.narrow(0, 0, kRouted));
   const Weights w64{leaf(w.router), leaf(w.gate_up), leaf(w.down)};
-  const Oracle expected = oracle(x64, w64, normalise);
+  const Oracle expected = oracle(x64, w64, variant);
   ((expected.y * dy.narrow(0, 0, kRouted)).sum() +
    kShare * (kBalance * expected.balance + kZ * expected.z))
       .backward();
@@ -86,10 +114,11 @@ void check_layer(DispatcherKind kind, bool normalise) {
   Parameter router = parameter(w.router), gate_up = parameter(part(w.gate_up)),
             down = parameter(part(w.down));
   const TensorRegion region(*alone, false);
-  const auto dispatcher = make_dispatcher(kind, *group, kExperts);
+  Turns turns;
+  const auto dispatcher = make_dispatcher(kind, *group, kExperts, turns);
   const at::Tensor figures = at::zeros({RouterFigures::kTokens + kExperts}, at::kDouble);
-  const Moe layer({router, gate_up, down}, {{kChoices, normalise}, kBalance, kZ},
-                  {region, *dispatcher, nullptr}, figures);
+  const Moe layer({router, gate_up, down}, options(variant),
+                  {region, *dispatcher, nullptr, false}, figures);
   MicroBatch batch;
   batch.routed_tokens = kRouted;
   batch.share = kShare;
@@ -112,6 +141,8 @@ void check_layer(DispatcherKind kind, bool normalise) {
                 "figures");
     BOOST_TEST(figures.slice(0, RouterFigures::kTokens).sum().item<double>() ==
                kRouted * kChoices * passes);
+    BOOST_TEST(figures[RouterFigures::kDropped].item<double>() ==
+               static_cast<double>(expected.dropped) * passes);
   }
 }
 
@@ -119,5 +150,16 @@ void check_layer(DispatcherKind kind, bool normalise) {
 
 BOOST_AUTO_TEST_CASE(mixture_of_experts) {
   for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather})
-    for (const bool normalise : {false, true}) check_layer(kind, normalise);
+    for (const bool normalise : {false, true})
+      check_layer(kind, {normalise, {}, at::kFloat});
+}
+
+BOOST_AUTO_TEST_CASE(experts_of_limited_capacity) {
+  for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather})
+    for (const double factor : {0.1, 0.8, 2.0})
+      check_layer(kind, {factor > 0.5, factor, at::kFloat});
+}
+
+BOOST_AUTO_TEST_CASE(routing_in_fp64) {
+  check_layer(DispatcherKind::kAllToAll, {true, {}, at::kDouble});
 }

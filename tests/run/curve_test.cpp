@@ -88,6 +88,7 @@ std::string short_keys(const std::string& text) {
       {"ep", "expert_model_parallel_size"},
       {"etp", "expert_tensor_parallel_size"},
       {"disp", "moe_token_dispatcher_type"},
+      {"router", "moe_router_dtype"},
       {"aux", "moe_aux_loss_coeff"}};
   for (const auto& word : words(text)) {
     const auto parts = split(word, '=');
@@ -177,6 +178,7 @@ const std::vector<Case> kExperts = {
     {"ep2", 2, "ep=2 mbs=4 ga=1 dist=true ogr=true opg=true"},
     {"ep2-gather", 2, "ep=2 mbs=2 ga=2 disp=allgather"},
     {"tp2-ep2", 2, "tp=2 sp=true ep=2 mbs=8 ga=1"},
+    {"tp2-without-sp", 2, "tp=2 mbs=4 ga=2 rg=selective rmod=moe router=fp64"},
     {"tp2-etp2", 2, "tp=2 etp=2 mbs=4 ga=2 rg=full rm=uniform rn=2"},
     {"ep4", 4, "ep=4 mbs=2 ga=1 dist=true"},
     {"dp4-ep2", 4, "ep=2 mbs=1 ga=2 dist=true ogr=true opg=true"},

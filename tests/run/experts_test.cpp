@@ -109,6 +109,71 @@ BOOST_AUTO_TEST_CASE(a_checkpoint_goes_on_in_another_layout) {
   }
 }
 
+// Passes in turns: the same figures and weights to the last bit.
+BOOST_AUTO_TEST_CASE(overlap_of_the_exchange_changes_nothing) {
+  const auto dir = test::scratch("experts-overlap");
+  write_tokens(dir / "tokens.h5");
+  struct Layout {
+    int ranks;
+    const char* keys;
+  };
+  const Layout layouts[] = {
+      {2,
+       "gradient_accumulation_steps=4 use_distributed_optimizer=true "
+       "overlap_grad_reduce=true overlap_param_gather=true"},
+      {2,
+       "gradient_accumulation_steps=3 moe_token_dispatcher_type=allgather "
+       "recompute_granularity=full"},
+      {4, "gradient_accumulation_steps=5 pipeline_model_parallel_size=2"},
+      {4,
+       "gradient_accumulation_steps=4 pipeline_model_parallel_size=2 "
+       "virtual_pipeline_model_parallel_size=2"}};
+  for (const auto& [ranks, keys] : layouts) {
+    const std::string common =
+        cat("max_steps=20 deterministic=true expert_model_parallel_size=2 ", keys,
+            " overlap_moe_expert_parallel_comm=");
+    train(dir, kModels[0], "without", ranks, common + "false");
+    train(dir, kModels[0], "with", ranks, common + "true");
+    BOOST_TEST(losses(dir / "without", 0).size() == 20u);
+    BOOST_TEST((losses(dir / "with", 0) == losses(dir / "without", 0)), keys);
+    BOOST_TEST((test::read_text(dir / "with/model.safetensors") ==
+                test::read_text(dir / "without/model.safetensors")),
+               keys);
+    for (const char* out : {"with", "without"}) fs::remove_all(dir / out);
+  }
+}
+
+// Each rank's micro-batch has its own limit, so that of two data-parallel ranks does not
+// change when they share the experts.
+BOOST_AUTO_TEST_CASE(full_experts_drop_tokens) {
+  const auto dir = test::scratch("experts-capacity");
+  write_tokens(dir / "tokens.h5");
+  const std::string common =
+      "max_steps=4 gradient_accumulation_steps=2 dtype=float32 "
+      "moe_expert_capacity_factor=0.75 ";
+  const char* const layouts[] = {
+      "expert_model_parallel_size=1", "expert_model_parallel_size=2",
+      "expert_model_parallel_size=2 moe_token_dispatcher_type=allgather "
+      "recompute_granularity=full",
+      "expert_model_parallel_size=2 overlap_moe_expert_parallel_comm=true"};
+  std::vector<double> first, first_dropped;
+  for (const char* layout : layouts) {
+    train(dir, kModels[1], "out", 2, common + layout);
+    const auto found = losses(dir / "out", 0);
+    std::vector<double> dropped;
+    for (const auto& line : test::read_jsonl(dir / "out/trainer_log.jsonl"))
+      dropped.push_back(line["moe_dropped_tokens"]);
+    if (first.empty()) first = found, first_dropped = dropped;
+    BOOST_TEST(dropped == first_dropped, boost::test_tools::per_element());
+    for (size_t s = 0; s < first.size(); ++s)
+      BOOST_TEST(std::abs(found[s] / first[s] - 1) < 2e-5, layout);
+    // 2 ranks, 2 micro-batches of 8 tokens, 2 layers; at most every pair of each.
+    for (const double pairs : dropped)
+      BOOST_TEST((pairs > 0 && pairs < 2 * 2 * 8 * 2 * 16));
+    fs::remove_all(dir / "out");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_log_tells_the_load) {
   const auto dir = test::scratch("experts-log");
   write_tokens(dir / "tokens.h5");
@@ -119,11 +184,13 @@ BOOST_AUTO_TEST_CASE(the_log_tells_the_load) {
     BOOST_TEST(line["moe_load_max_over_mean"].get<double>() >= 1.0);
     BOOST_TEST(line["aux_loss"].get<double>() > 0.0);
     BOOST_TEST(line["z_loss"].get<double>() > 0.0);
+    BOOST_TEST(line["moe_dropped_tokens"].get<double>() == 0.0);
     BOOST_TEST(line["router_entropy"].get<double>() < std::log(16.0) + 1e-6);
   }
   const auto summary =
       nlohmann::json::parse(test::read_text(dir / "out/run_summary.json"));
   BOOST_TEST(summary["moe_load_max_over_mean_per_layer"].size() == 2u);
+  BOOST_TEST(summary["moe_dropped_tokens_per_layer"].size() == 2u);
 }
 
 // Fewer samples than a step takes, so that some ranks have none.

@@ -11,6 +11,7 @@ PAGE = "docs/errors.md"
 CALLS = (
     (r"\bUserError\(", 0, 1),
     (r"(?<!User)\bError\(", 0, 1),
+    (r"\bCommunicationError\(", 0, 1),
     (r"\bfaults_?\.add\(", 1, 2),
     (r"\bchecker\.fault\(", 1, 2),
     (r"\bFault\{", 0, 1),
@@ -27,6 +28,8 @@ LAYERS = {
     "kernels": "Operators.",
     "nn": "Layers.",
     "base": "Files and JSON.",
+    "report": "Event files.",
+    "watch": "The watchdog.",
     "tools": "The programs.",
 }
 INTRODUCTION = """# Error messages

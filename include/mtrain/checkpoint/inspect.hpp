@@ -21,6 +21,9 @@ std::string checkpoint_summary(const CheckpointReader& reader);
 /// The text for `mconvert inspect FOLDER`, for a checkpoint or a Hugging Face folder.
 std::string inspect(const std::filesystem::path& folder);
 
+/// "HDF5 1.10.8, safe for threads".
+std::string hdf5_library();
+
 struct DiffRow {
   std::string tensor;
   enum class Kind { kEqual, kDiffers, kOnlyInA, kOnlyInB, kShapesDiffer } kind;

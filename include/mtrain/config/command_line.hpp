@@ -16,11 +16,14 @@ struct CommandLine {
   bool check = false;
   bool dump_deck = false;
   bool ranks = false;
-  bool dump_reference = false;    ///< print docs/deck.md (mtrain only, not in --help)
-  bool dump_coming_from = false;  ///< likewise docs/coming-from.md
-  std::optional<int> world_size;  ///< only with check
-  std::optional<int64_t> show;    ///< mprep: print this record
-  std::string deck;               ///< path; empty when only flags were given
+  bool dump_reference = false;     ///< print docs/deck.md (mtrain only, not in --help)
+  bool dump_coming_from = false;   ///< likewise docs/coming-from.md
+  bool doctor = false;             ///< mtrain: look at the machine; needs no deck
+  std::optional<int> world_size;   ///< only with check
+  std::optional<int> plan_search;  ///< mtrain: list layouts for so many GPUs
+  std::string gpu = "h200";        ///< whose rates the plan takes
+  std::optional<int64_t> show;     ///< mprep: print this record
+  std::string deck;                ///< path; empty when only flags were given
   std::vector<std::string> overrides;
 };
 

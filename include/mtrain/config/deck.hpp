@@ -38,6 +38,7 @@ struct Parallel {
   bool overlap_grad_reduce;
   bool overlap_param_gather;
   bool overlap_p2p_comm;
+  bool overlap_moe_expert_parallel_comm;
   bool account_for_embedding_in_pipeline_split;
   bool account_for_loss_in_pipeline_split;
   std::optional<int> num_layers_in_first_pipeline_stage;

@@ -17,10 +17,17 @@ struct Routing {
   at::Tensor experts_TK;        ///< int32, most probable first, ties to the lower index
   at::Tensor weights_TK;        ///< fp32 what the experts' outputs are multiplied by
   at::Tensor counts_E;          ///< int32 tokens that chose the expert
+  /// experts_TK with -1 where the expert is full; undefined where experts never are.
+  at::Tensor kept_TK;
 };
 
 /// Softmax over all experts, then the K largest (HF's Qwen3MoeTopKRouter). logits fp32.
 Routing router_forward(const at::Tensor& logits_TE, const RouterOptions& options);
+
+/// Fills kept_TK: an expert keeps the ceil(T * K / E * factor) pairs of largest weight,
+/// of equal ones the earlier tokens' (Megatron-LM's drop policy "probs"). Weights stay as
+/// they are.
+void limit_experts(Routing& routing, double factor);
 
 /// Losses on the router itself, as gradients that are alike for all tokens.
 struct RouterLossGrad {

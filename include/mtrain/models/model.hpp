@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,10 @@ struct Recompute {
 /// Training of layers with experts.
 struct ExpertOptions {
   nn::DispatcherKind dispatcher = nn::DispatcherKind::kAllToAll;
-  double balance_coefficient = 0, z_coefficient = 0;  ///< nn::MoeOptions
+  /// nn::MoeOptions.
+  double balance_coefficient = 0, z_coefficient = 0;
+  std::optional<double> capacity_factor = {};
+  at::ScalarType router_dtype = at::kFloat;
 };
 
 struct ModelOptions {

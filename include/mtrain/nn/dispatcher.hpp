@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "mtrain/base/turns.hpp"
 #include "mtrain/comm/communicator.hpp"
 #include "mtrain/kernels/permute.hpp"
 
@@ -18,11 +19,11 @@ enum class DispatcherKind {
 
 /// `group` holds all experts of a layer between its ranks, rank r the r-th part. Sizes
 /// are those of the tokens: nothing is padded, a rank may have none. All calls are
-/// collective.
+/// collective. They hand over to `turns` while an exchange is under way.
 class Dispatcher {
  public:
-  Dispatcher(comm::Communicator& group, int64_t experts)
-      : group_(group), experts_(experts) {}
+  Dispatcher(comm::Communicator& group, int64_t experts, Turns& turns)
+      : group_(group), experts_(experts), turns_(turns) {}
   virtual ~Dispatcher() = default;
 
   /// One micro-batch's way there and back, the same for activations and gradients.
@@ -33,7 +34,8 @@ class Dispatcher {
     at::Tensor departure_N;  ///< its inverse
     at::Tensor ends_E;       ///< int32, rows of expert e: [ends[e-1], ends[e])
   };
-  virtual Plan plan(const at::Tensor& experts_TK) const = 0;
+  /// Pairs whose expert is negative go nowhere; `pairs` says whether there may be any.
+  virtual Plan plan(const at::Tensor& experts_TK, kernels::Pairs pairs) const = 0;
 
   /// Rows of this rank's experts, sorted by expert.
   virtual at::Tensor dispatch(const at::Tensor& x_TH, const Plan& plan) const = 0;
@@ -56,9 +58,11 @@ class Dispatcher {
 
   comm::Communicator& group_;
   int64_t experts_;  ///< of the whole layer
+  Turns& turns_;
 };
 
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherKind kind,
-                                            comm::Communicator& group, int64_t experts);
+                                            comm::Communicator& group, int64_t experts,
+                                            Turns& turns);
 
 }  // namespace mtrain::nn

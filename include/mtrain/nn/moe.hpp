@@ -1,6 +1,8 @@
 // Mixture-of-experts feed-forward layer: router, dispatch, experts, weighted sum.
 #pragma once
 
+#include <optional>
+
 #include "mtrain/kernels/router.hpp"
 #include "mtrain/nn/dispatcher.hpp"
 #include "mtrain/nn/linear.hpp"
@@ -17,6 +19,11 @@ struct MoeParams {
 
 struct MoeOptions {
   kernels::RouterOptions router;
+  /// kernels::limit_experts, over the tokens that a rank routes of a micro-batch.
+  std::optional<double> capacity_factor;
+  /// fp32 or fp64: of the router's products; their results are fp32 (as Megatron-LM's
+  /// softmax takes and gives them).
+  at::ScalarType router_dtype;
   /// Factor of the sum over layers of experts * sum_e f_e P_e, f_e the share of the
   /// (token, choice) pairs of a micro-batch that went to e, P_e its mean probability
   /// (Fedus et al., "Switch Transformers", 2022, eq. 4; per micro-batch as Megatron-LM).
@@ -33,14 +40,18 @@ struct ExpertPlacement {
   /// Ranks over which a micro-batch's tokens are spread when they are routed; null where
   /// each rank sees all of them.
   comm::Communicator* spread;
+  /// Whether these ranks hold all tokens outside the layer, so that each takes its part
+  /// and gathers the others'.
+  bool takes_part;
 };
 
 /// What a layer adds up during the backward passes of a step, by index into a tensor of
 /// fp64: the two losses (without factor) and the entropy of the probabilities, as means
-/// over the tokens of a micro-batch and over micro-batches, then the tokens of each
-/// expert. Sums over all ranks are those of the global batch.
+/// over the tokens of a micro-batch and over micro-batches, then the (token, choice)
+/// pairs dropped by full experts, then the tokens that chose each expert. Sums over all
+/// ranks are those of the global batch.
 struct RouterFigures {
-  static constexpr int64_t kBalance = 0, kZ = 1, kEntropy = 2, kTokens = 3;
+  static constexpr int64_t kBalance = 0, kZ = 1, kEntropy = 2, kDropped = 3, kTokens = 4;
 };
 
 class Moe {
@@ -67,8 +78,13 @@ class Moe {
   }
 
  private:
+  /// From outside the layer to the tokens this rank sees, and back.
+  at::Tensor enter(const at::Tensor& x) const;
+  at::Tensor leave(const at::Tensor& y) const;
   /// The tokens to route, of all that this rank sees.
   at::Tensor routed(const at::Tensor& inside, const MicroBatch& batch) const;
+  at::Tensor logits(const at::Tensor& x) const;
+  Dispatcher::Plan plan(const kernels::Routing& routing) const;
   void make_inner(const at::Tensor& x, Saved& saved) const;
   /// Backward of the experts: gradient of the routed tokens; fills that of the weights.
   at::Tensor experts_backward(const at::Tensor& dy, Saved& saved,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mtrain/base/activity.hpp"
+#include "mtrain/base/turns.hpp"
 #include "mtrain/comm/communicator.hpp"
 #include "mtrain/parallel/schedule.hpp"
 
@@ -23,6 +24,12 @@ class PipelineModel {
   /// An uninitialised tensor of the hidden states' shape and dtype for this micro-batch.
   /// Sender and receiver know it alike, so shapes are never exchanged.
   virtual at::Tensor empty_activation(int micro_batch) const = 0;
+
+  /// What a pass hands over to before it waits for an exchange it has started.
+  Turns& turns() { return turns_; }
+
+ private:
+  Turns turns_;
 };
 
 /// Runs all ops of this stage, in order, and tells `activity` of each. Returns when all

@@ -13,7 +13,10 @@ enum class Direction { kForward, kBackward };
 struct Op {
   enum class Kind {
     kCompute,  ///< forward or backward of one chunk; waits for its own input's receive
-    kSend,     ///< starts sending the result of the compute op before
+    /// The same, in turns with the compute op that follows: each goes on while the other
+    /// waits for an exchange.
+    kComputeWithNext,
+    kSend,     ///< starts sending the result of this pass
     kReceive,  ///< starts receiving the input of a later compute op
     kWait,     ///< waits for all sends started so far
   };
@@ -22,6 +25,9 @@ struct Op {
   int chunk;  ///< model chunk of this stage
   int micro_batch;
 
+  bool computes() const {
+    return kind == Kind::kCompute || kind == Kind::kComputeWithNext;
+  }
   bool operator==(const Op&) const = default;
 };
 std::string to_string(const Op& op);
@@ -31,12 +37,17 @@ struct ScheduleShape {
   int chunks;  ///< model chunks per stage; 1 is plain 1F1B, more is interleaved
   int micro_batches;
   bool overlap_p2p;  ///< a receive starts one compute op early, else right before its own
+  /// Forward and backward passes of the steady phase run in turns, in pairs. The warm-up
+  /// is as long as it takes for the two of a pair not to depend on each other, on any
+  /// stage; more micro-batches are kept for it (peak_in_flight).
+  bool pairs = false;
 };
 
 /// One step of training on `stage`: 1F1B (Narayanan et al., "PipeDream-2BW", ICML 2021)
 /// for one chunk, interleaved 1F1B (Narayanan et al., "Efficient large-scale language
 /// model training on GPU clusters", SC 2021, section 2.2) for more, with Megatron-LM's
-/// order and warm-up counts. Micro-batches need not be a multiple of the stages.
+/// order and warm-up counts. Micro-batches need not be a multiple of the stages. Where
+/// all forward passes run before the first backward there are no pairs.
 std::vector<Op> training_schedule(const ScheduleShape& shape, int stage);
 
 /// Forward passes only, for evaluation.

@@ -18,8 +18,15 @@ void take_from_model(config::ParsedDeck& parsed);
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);
 
 /// Reads and validates everything a run of `world_size` ranks would, and returns the plan
-/// to print. Needs no GPU and one process only. Throws UserError.
-std::string check_run(const config::ParsedDeck& parsed, int world_size);
+/// to print, with estimates for GPUs of that name. Needs no GPU and one process only.
+/// Throws UserError.
+std::string check_run(const config::ParsedDeck& parsed, int world_size,
+                      const std::string& gpu);
+
+/// The fastest layouts of the deck's model and batch for so many GPUs, as a table. Throws
+/// UserError.
+std::string search_plans(const config::ParsedDeck& parsed, int gpus,
+                         const std::string& gpu);
 
 /// mprep: prepares the deck's datasets into token stores. Throws UserError.
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session);

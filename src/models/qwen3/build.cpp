@@ -32,7 +32,8 @@ Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
                     groups.expert_tensor->rank(), groups.expert_tensor->size()},
       region_(*groups.tensor, options.sequence_parallel),
       expert_region_(*groups.expert_tensor, options.sequence_parallel),
-      token_spread_(shard_.sequence_parallel && expert_shard_.tensor_size == 1
+      token_spread_(sizes.experts.count > 0 && shard_.size > 1 &&
+                            expert_shard_.tensor_size == 1
                         ? groups.tensor.get()
                         : nullptr),
       tensor_options_(at::TensorOptions().dtype(options.dtype).device(options.device)),
@@ -43,7 +44,7 @@ Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
       activity_(groups.activity) {
   if (const int64_t experts = sizes_.experts.count; experts > 0) {
     dispatcher_ =
-        nn::make_dispatcher(options.experts.dispatcher, *groups.expert, experts);
+        nn::make_dispatcher(options.experts.dispatcher, *groups.expert, experts, turns());
     figures_ = at::zeros({sizes_.layers, nn::RouterFigures::kTokens + experts},
                          tensor_options_.dtype(at::kDouble));
   }
@@ -84,9 +85,13 @@ nn::FeedForward Stage::feed_forward(const BlockParams& p, int index,
   if (!p.router) return nn::Mlp(p.gate_up, p.down, region_);
   return nn::Moe({*p.router, p.gate_up, p.down},
                  {{sizes_.experts.choices, sizes_.experts.normalise},
+                  options.capacity_factor,
+                  options.router_dtype,
                   options.balance_coefficient,
                   options.z_coefficient},
-                 {expert_region_, *dispatcher_, token_spread_}, figures_[index]);
+                 {expert_region_, *dispatcher_, token_spread_,
+                  token_spread_ && !shard_.sequence_parallel},
+                 figures_[index]);
 }
 
 void Stage::build_embedding(bool tied_copy) {

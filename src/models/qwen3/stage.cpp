@@ -36,7 +36,8 @@ PackedTokens padded(PackedTokens tokens, int64_t multiple) {
 }  // namespace
 
 nn::MicroBatch Stage::upload(const PackedTokens& tokens) const {
-  const PackedTokens all = padded(tokens, shard_.sequence_parallel ? shard_.size : 1);
+  const bool splits = shard_.sequence_parallel || token_spread_;
+  const PackedTokens all = padded(tokens, splits ? shard_.size : 1);
   nn::MicroBatch batch;
   const bool trains =
       std::ranges::any_of(tokens.targets, [](int64_t t) { return t >= 0; });

@@ -120,6 +120,20 @@ BOOST_AUTO_TEST_CASE(param_gather_needs_its_companions) {
       "write overlap_grad_reduce = true");
 }
 
+BOOST_AUTO_TEST_CASE(experts_keys_fit_each_other) {
+  const std::string overlap = "overlap_moe_expert_parallel_comm = true\n";
+  const ParsedDeck alone = parse(overlap);
+  BOOST_TEST(warns(alone, {"run.ini:1", "expert_model_parallel_size = 1"}));
+  BOOST_TEST(!alone.deck.parallel.overlap_moe_expert_parallel_comm);
+  BOOST_TEST(parse(overlap + "expert_model_parallel_size = 2\n")
+                 .deck.parallel.overlap_moe_expert_parallel_comm);
+  const std::string pad = "moe_pad_expert_input_to_capacity = true\n";
+  CHECK_HAS(fault_in(pad), "run.ini:1", "write moe_expert_capacity_factor = 1");
+  BOOST_TEST(warns(parse(pad + "moe_expert_capacity_factor = 1.5\n"),
+                   {"run.ini:1", "no effect"}));
+  CHECK_HAS(fault_in("moe_expert_capacity_factor = 0\n"), "moe_expert_capacity_factor");
+}
+
 BOOST_AUTO_TEST_CASE(recomputation_keys_fit_the_granularity) {
   BOOST_TEST(warns(parse("recompute_num_layers = 2\n"), {"run.ini:1", "= none"}));
   BOOST_TEST(warns(parse("recompute_granularity = full\nrecompute_modules = mlp\n"),

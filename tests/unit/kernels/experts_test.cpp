@@ -105,6 +105,36 @@ BOOST_AUTO_TEST_CASE(order_of_many_tokens) {
   BOOST_TEST(has_values(p.ends_E, counts.cumsum(0).to(at::kInt)));
 }
 
+// Five tokens, two choices of four experts: ceil(10 / 4 * 0.5) = 2 pairs each. Expert 0
+// has four pairs, of weights 0.5 0.7 0.5 0.9: it keeps 0.9 and 0.7.
+BOOST_AUTO_TEST_CASE(full_experts_keep_their_largest_weights) {
+  const auto ints = [](at::ArrayRef<int> v) {
+    return at::tensor(v, at::kInt).to(on_device().device());
+  };
+  Routing routing;
+  routing.experts_TK = ints({0, 1, 0, 1, 2, 3, 0, 2, 0, 1}).view({5, 2});
+  routing.weights_TK =
+      at::tensor({0.5f, 0.5f, 0.7f, 0.3f, 0.6f, 0.4f, 0.5f, 0.5f, 0.9f, 0.5f})
+          .view({5, 2})
+          .to(on_device().device());
+  routing.counts_E = ints({4, 3, 2, 1});
+  limit_experts(routing, 0.5);
+  // Of expert 1's 0.5 0.3 0.5 the two equal ones, of a third equal one the first two.
+  BOOST_TEST(
+      at::equal(routing.kept_TK, ints({-1, 1, 0, -1, 2, 3, -1, 2, 0, 1}).view({5, 2})));
+  limit_experts(routing, 0.6);  // still ceil(1.5)
+  BOOST_TEST(routing.kept_TK.ge(0).sum().item<int64_t>() == 7);
+  limit_experts(routing, 100);
+  BOOST_TEST(at::equal(routing.kept_TK, routing.experts_TK));
+  routing.weights_TK.fill_(0.5);
+  limit_experts(routing, 0.1);  // 1 pair: the first token's
+  BOOST_TEST(at::equal(routing.kept_TK,
+                       ints({0, 1, -1, -1, 2, 3, -1, -1, -1, -1}).view({5, 2})));
+  Routing none = router_forward(at::zeros({0, 4}, on_device()), {2, true});
+  limit_experts(none, 1);
+  BOOST_TEST(none.kept_TK.sizes() == at::IntArrayRef({0, 2}));
+}
+
 BOOST_AUTO_TEST_CASE(totals_of_the_router) {
   at::manual_seed(5);
   for (const int64_t tokens : {0, 1, 3000}) {
@@ -163,6 +193,19 @@ BOOST_AUTO_TEST_CASE(products_match_each_experts_own) {
     check_products({0, 5, 300}, 33, 17, dtype);
     check_products({0, 0}, 16, 8, dtype);
   }
+}
+
+// As a parameter lies in the flat buffer of a run with three data ranks.
+BOOST_AUTO_TEST_CASE(matrices_anywhere_in_memory) {
+  at::manual_seed(7);
+  const at::Tensor flat = random({3 + 2 * 16 * 24}, at::kBFloat16);
+  const at::Tensor w = flat.narrow(0, 3, 2 * 16 * 24).view({2, 16, 24}),
+                   x = random({9, 24}, at::kBFloat16);
+  const at::Tensor ends = ends_of({4, 5});
+  const at::Tensor y = grouped_linear_forward(x, w, ends);
+  const at::Tensor x64 = x.to(at::kDouble), w64 = w.to(at::kDouble);
+  check_close(y.narrow(0, 0, 4), x64.narrow(0, 0, 4).mm(w64[0].t()), 1, 24, "first");
+  check_close(y.narrow(0, 4, 5), x64.narrow(0, 4, 5).mm(w64[1].t()), 1, 24, "second");
 }
 
 // More tiles than a GPU has multiprocessors: its blocks take several.

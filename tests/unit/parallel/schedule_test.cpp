@@ -58,12 +58,11 @@ class Simulation {
     const Op& op = lists_[stage][position_[stage]];
     const int here = static_cast<int>(stage);
     if (op.kind == Op::Kind::kWait && !open_[stage].empty()) return false;
-    if (op.kind == Op::Kind::kCompute) {
-      const int from = source(shape_, here, op.chunk, op.direction);
-      if (from >= 0 && !arrived_[stage].count({op.direction, op.chunk, op.micro_batch})) {
-        return false;
-      }
-    }
+    if (op.computes() && !arrived(stage, op)) return false;
+    // Of two passes in turns neither ends before both inputs are there.
+    if (op.kind == Op::Kind::kComputeWithNext &&
+        !arrived(stage, lists_[stage][position_[stage] + 1]))
+      return false;
     if (op.kind == Op::Kind::kSend) {
       const int to = destination(shape_, here, op.chunk, op.direction);
       start(stage, {here, to, op.direction}, sends_, op);
@@ -74,6 +73,11 @@ class Simulation {
     }
     ++position_[stage];
     return true;
+  }
+
+  bool arrived(size_t stage, const Op& op) const {
+    const int from = source(shape_, static_cast<int>(stage), op.chunk, op.direction);
+    return from < 0 || arrived_[stage].count({op.direction, op.chunk, op.micro_batch});
   }
 
   void start(size_t stage, const Channel& channel,
@@ -121,9 +125,9 @@ void for_all_shapes(const Check& check) {
   for (int stages = 1; stages <= 5; ++stages) {
     for (int chunks = 1; chunks <= (stages > 1 ? 4 : 1); ++chunks) {
       for (int micro_batches = 1; micro_batches <= 11; ++micro_batches) {
-        for (const bool overlap : {false, true}) {
-          check(ScheduleShape{stages, chunks, micro_batches, overlap});
-        }
+        for (const bool overlap : {false, true})
+          for (const bool pairs : {false, true})
+            check(ScheduleShape{stages, chunks, micro_batches, overlap, pairs});
       }
     }
   }
@@ -132,7 +136,7 @@ void for_all_shapes(const Check& check) {
 std::string name(const ScheduleShape& s) {
   return "stages " + std::to_string(s.stages) + " chunks " + std::to_string(s.chunks) +
          " micro-batches " + std::to_string(s.micro_batches) +
-         (s.overlap_p2p ? " overlap" : "");
+         (s.overlap_p2p ? " overlap" : "") + (s.pairs ? " pairs" : "");
 }
 
 }  // namespace
@@ -153,7 +157,7 @@ BOOST_AUTO_TEST_CASE(every_pass_runs_once_and_backward_after_forward) {
     for (int stage = 0; stage < shape.stages; ++stage) {
       std::set<Key> done;
       for (const Op& op : training_schedule(shape, stage)) {
-        if (op.kind != Op::Kind::kCompute) continue;
+        if (!op.computes()) continue;
         BOOST_TEST(done.insert({op.direction, op.chunk, op.micro_batch}).second);
         if (op.direction == Direction::kBackward) {
           BOOST_TEST(done.count({Direction::kForward, op.chunk, op.micro_batch}) == 1u);
@@ -175,12 +179,68 @@ BOOST_AUTO_TEST_CASE(one_f_one_b_bounds_activations) {
   }
 }
 
+// Forward and backward passes alternate as without pairs, each in the order it has there:
+// what a backward pass adds to a gradient comes in the same order.
+BOOST_AUTO_TEST_CASE(pairs_change_no_order_of_one_direction) {
+  const auto passes = [](const ScheduleShape& shape, int stage, Direction direction) {
+    std::vector<std::pair<int, int>> order;
+    for (const Op& op : training_schedule(shape, stage))
+      if (op.computes() && op.direction == direction)
+        order.emplace_back(op.chunk, op.micro_batch);
+    return order;
+  };
+  for_all_shapes([&](ScheduleShape shape) {
+    if (!shape.pairs) return;
+    ScheduleShape single = shape;
+    single.pairs = false;
+    for (int stage = 0; stage < shape.stages; ++stage)
+      for (const auto direction : {Direction::kForward, Direction::kBackward})
+        BOOST_TEST((passes(shape, stage, direction) == passes(single, stage, direction)));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(pairs_are_of_a_forward_and_an_earlier_backward) {
+  for_all_shapes([](const ScheduleShape& shape) {
+    if (!shape.pairs) return;
+    for (int stage = 0; stage < shape.stages; ++stage) {
+      const auto ops = training_schedule(shape, stage);
+      std::set<std::pair<int, int>> before;
+      for (size_t i = 0; i < ops.size(); ++i) {
+        const Op& op = ops[i];
+        if (op.computes() && op.direction == Direction::kForward)
+          before.emplace(op.chunk, op.micro_batch);
+        if (op.kind != Op::Kind::kComputeWithNext) continue;
+        const Op& other = ops.at(i + 1);
+        BOOST_TEST((op.direction == Direction::kForward));
+        BOOST_TEST((other.kind == Op::Kind::kCompute));
+        BOOST_TEST((other.direction == Direction::kBackward));
+        BOOST_TEST((std::pair(op.chunk, op.micro_batch) !=
+                    std::pair(other.chunk, other.micro_batch)));
+        BOOST_TEST(before.count({other.chunk, other.micro_batch}) == 1u);
+      }
+    }
+  });
+}
+
+// All forward passes but those of the warm-up have a partner, and each stage keeps two
+// micro-batches more than the one after it: a pair of each stage at a time.
+BOOST_AUTO_TEST_CASE(pairs_fill_the_steady_phase) {
+  for (int stages = 1; stages <= 5; ++stages)
+    for (int stage = 0; stage < stages; ++stage) {
+      const auto ops = training_schedule({stages, 1, 12, true, true}, stage);
+      const auto pairs = std::ranges::count_if(
+          ops, [](const Op& op) { return op.kind == Op::Kind::kComputeWithNext; });
+      BOOST_TEST(pairs == 12 - 2 * (stages - stage - 1) - 1);
+      BOOST_TEST(peak_in_flight(ops) == 2 * (stages - stage));
+    }
+}
+
 // Megatron-LM's interleaved warm-up: 2 (p - r - 1) + (v - 1) p forwards, then one more.
 BOOST_AUTO_TEST_CASE(interleaved_warm_up_is_megatrons) {
   const auto ops = training_schedule({4, 2, 8, true}, 1);
   int forwards = 0;
   for (const Op& op : ops) {
-    if (op.kind != Op::Kind::kCompute) continue;
+    if (!op.computes()) continue;
     if (op.direction == Direction::kBackward) break;
     ++forwards;
   }

@@ -116,7 +116,9 @@ BOOST_AUTO_TEST_CASE(recompute) {
 
 // Two stages of a tied model: the table is on both, the final norm on the last.
 BOOST_AUTO_TEST_CASE(the_plan_lists_every_stage) {
-  const std::string text = plan_text(deck(1, 2), *model(), 4);
+  config::Deck on_cpus = deck(1, 2);
+  on_cpus.parallel.device = config::Device::kCpu;
+  const std::string text = plan_text(on_cpus, *model(), 4, "h200");
   BOOST_TEST(contains(text, "4 ranks: tp1 pp2 dp2"), text);
   BOOST_TEST(contains(text, "global batch 8 samples"), text);
   BOOST_TEST(contains(text, " 0-2 "), text);

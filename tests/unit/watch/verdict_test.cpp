@@ -133,6 +133,33 @@ BOOST_AUTO_TEST_CASE(in_a_circle_the_one_ahead) {
          "waits in all-reduce 0 (2 elements) of group world"});
 }
 
+// Rank 1 left out the last thing before a meeting: it is no place further than the
+// others.
+BOOST_AUTO_TEST_CASE(in_a_circle_of_equals_most_are_right) {
+  std::vector<RankReport> ranks = {at(0, 8), at(1, 8), at(2, 8)};
+  for (auto& r : ranks) {
+    starts(r, r.rank == 1 ? Lane{"all ranks", {0, 1, 2}} : kWorld, {reduce(2)});
+    waits(r);
+  }
+  check(ranks, {1}, {"rank 1 (host a, process 7) did not take part in all-reduce 0"});
+}
+
+// Rank 1 left out the last thing before the operation of all: the pair that did not goes
+// to show the order.
+BOOST_AUTO_TEST_CASE(in_a_circle_of_equals_the_others_show_the_order) {
+  const Lane first{"data", {0, 2}}, second{"data", {1, 3}}, all{"world", {0, 1, 2, 3}};
+  std::vector<RankReport> ranks = {at(0, 8), at(1, 8), at(2, 8), at(3, 8)};
+  for (auto& r : ranks) {
+    if (r.rank != 1) starts(r, r.rank == 3 ? second : first, {reduce(9)});
+    if (r.rank != 3) {
+      if (r.rank != 1) r.moment.lanes.back().last.back().done = true;
+      starts(r, all, {reduce(2)});
+    }
+    waits(r);
+  }
+  check(ranks, {1}, {"rank 1 (host a, process 7) did not take part in all-reduce 0 (9"});
+}
+
 BOOST_AUTO_TEST_CASE(a_chain_along_the_pipeline) {
   std::vector<RankReport> ranks = {at(0, 3), at(1, 8), at(2, 8)};
   const Lane first{"pipeline", {0, 1}, 0, 1, 0, true},
