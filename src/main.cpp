@@ -32,13 +32,13 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
-  session.agree([&] { train::take_from_model(parsed); });
 
   // 3. Either print what would be done, or do it.
   if (line.ranks) {
     log::info(cat(config::rank_multiple(parsed.deck)));
     return kExitOk;
   }
+  session.agree([&] { train::take_from_model(parsed); });
   const int world = line.world_size.value_or(session.world_size());
   if (!line.dump_deck && !line.plan_search)
     session.agree([&] { config::validate_layout(parsed.deck, world); });

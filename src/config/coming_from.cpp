@@ -48,9 +48,11 @@ behind keys that only mtrain has.
 
 /// Keys that neither LLaMA-Factory, nor its trainer, nor Megatron-LM has.
 const char* const kOwnKeys =
-    "async_save attention_backend backend compat deterministic device dtype init_seed "
-    "log_per_rank loss_average max_nonfinite_steps max_time model_config "
-    "on_nonfinite_step ref_log_probs shuffle skip_malformed";
+    "async_save attention_backend backend balance_micro_batches compat deterministic "
+    "device "
+    "dtype hang_timeout init_seed log_per_rank loss_average max_nonfinite_steps max_time "
+    "model_config on_nonfinite_step profile_step pt_packing ref_log_probs shuffle "
+    "skip_malformed";
 
 std::string key_cell(const Key& key) {
   const std::string what = is_own(key.name) ? "neither: " + key.meaning : "same";

@@ -31,10 +31,9 @@ void over_experts(const at::Tensor& ends_E, int64_t experts, const F& f) {
   }
 }
 
-bool in_one_launch(const at::Tensor& rows, const at::Tensor& weight_EOI) {
-  return rows.is_cuda() &&
-         MT_CUDA_OR(suits_grouped_product(rows, weight_EOI.size(2), weight_EOI.size(1)),
-                    false);
+bool in_one_launch(const at::Tensor& rows,
+                   [[maybe_unused]] const at::Tensor& matrices_EOI) {
+  return rows.is_cuda() && MT_CUDA_OR(suits_grouped_product(rows, matrices_EOI), false);
 }
 
 void check_rows(const at::Tensor& gate_up, const at::Tensor& weight_N) {

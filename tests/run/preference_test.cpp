@@ -205,6 +205,12 @@ BOOST_AUTO_TEST_CASE(cached_log_probabilities) {
     check_equal(run.log(1, cache), expected, name);
     check_equal(run.log(2, cache + " pipeline_model_parallel_size=2"), expected, name);
   }
+  // Each pair keeps its reference where micro-batches are shared by cost.
+  const std::string balanced =
+      "per_device_train_batch_size=1 gradient_accumulation_steps=2 "
+      "balance_micro_batches=true ref_log_probs=";
+  check_equal(run.log(2, keys + balanced + run.at("one.safetensors").string()), expected,
+              "balanced");
   const auto refuse = [&](const Words& more, const std::string& text) {
     const auto outcome = run.run(1, Words{"stage=dpo"} + more);
     BOOST_TEST(outcome.exit_code == 2, outcome.output);

@@ -61,7 +61,7 @@ SlurmdTimeout=8
 ReturnToService=2
 SlurmdParameters=config_overrides
 KillWait=5
-MinJobAge=300
+MinJobAge=3600
 InactiveLimit=0
 MpiDefault=none
 CONF

@@ -73,7 +73,7 @@ bool says(const Job& job, const std::string& part) {
 /// other cases.
 struct LimitedJob {
   Case run{"limit"};
-  Job job = run.submit(kOneNode, "--nodelist=n3 --time=1 --signal=B:USR1@55", 2500);
+  Job job = run.submit(kOneNode, "--nodelist=n3 --time=2 --signal=B:USR1@115", 2500);
 };
 std::unique_ptr<LimitedJob> limited;
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """docs/errors.md lists every error message of the sources; --fix writes it anew."""
+import os
 import re
 import sys
 
@@ -134,6 +135,7 @@ def main():
     except FileNotFoundError:
         old = ""
     if fix:
+        os.makedirs(os.path.dirname(PAGE), exist_ok=True)
         with open(PAGE, "w", encoding="utf-8") as f:
             f.write(text)
     elif old != text:

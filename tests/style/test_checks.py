@@ -62,6 +62,15 @@ class Checks(unittest.TestCase):
         for name in ("includes", "sizes", "text", "listed", "format"):
             self.check(name, None)
 
+    def test_page_of_errors(self):
+        self.add("errors", 'void f() { throw UserError(cat("no file ", x), "give one"); }\n',
+                 "docs/errors.md is old")
+        subprocess.run([sys.executable, "-B", os.path.join(HERE, "check_errors.py"), "--fix", "--root", self.root],
+                       check=True, cwd=ROOT)
+        self.check("errors", None)
+        with open(os.path.join(self.root, "docs/errors.md"), encoding="utf-8") as f:
+            self.assertIn("| no file … | give one |", f.read())
+
     def test_layer_below_includes_layer_above(self):
         self.add("includes", '#include "mtrain/train/x.hpp"\n', "a.cpp:5")
 

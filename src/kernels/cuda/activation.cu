@@ -1,5 +1,6 @@
 // Owns the CUDA kernels of SwiGLU. Called by kernels/activation.cpp.
 #include "ops.hpp"
+#include "swiglu.cuh"
 #include "tools.cuh"
 
 namespace mtrain::kernels::cuda {
@@ -7,11 +8,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRows = 4;  ///< that one block takes
-
-/// 0 where exp overflows, NaN for NaN.
-__device__ __forceinline__ float sigmoid(float x) {
-  return __fdividef(1.0f, 1.0f + expf(-x));
-}
 
 template <class T, int W>
 __global__ void __launch_bounds__(kThreads)
@@ -25,12 +21,11 @@ __global__ void __launch_bounds__(kThreads)
     const auto up = read<T, W>(gate_up, (2 * t + 1) * groups + column);
     float out[W];
 #pragma unroll
-    for (int i = 0; i < W; ++i) out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+    for (int i = 0; i < W; ++i) out[i] = Silu(gate[i]).value * up[i];
     write(y, t * groups + column, group_of<T, W>(out));
   }
 }
 
-/// d silu(g) / dg = s (1 + g (1 - s)) with s = sigmoid(g).
 template <class T, int W, bool recompute>
 __global__ void __launch_bounds__(kThreads)
     backward(const T* __restrict__ dy_TF, const T* __restrict__ gate_up,
@@ -46,10 +41,10 @@ __global__ void __launch_bounds__(kThreads)
     float dgate[W], dup[W], y[W];
 #pragma unroll
     for (int i = 0; i < W; ++i) {
-      const float g = gate[i], d = dy[i], s = sigmoid(g);
-      dgate[i] = d * up[i] * s * (1.0f + g * (1.0f - s));
-      dup[i] = d * g * s;
-      y[i] = g * s * up[i];
+      const Silu silu(gate[i]);
+      dgate[i] = dy[i] * up[i] * silu.slope;
+      dup[i] = dy[i] * silu.value;
+      y[i] = silu.value * up[i];
     }
     write(dgate_up, 2 * t * groups + column, group_of<T, W>(dgate));
     write(dgate_up, (2 * t + 1) * groups + column, group_of<T, W>(dup));

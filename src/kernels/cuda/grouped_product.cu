@@ -298,7 +298,7 @@ void launch_rows(const at::Tensor& a, const CUtensorMap& b, const Sizes& sizes,
 
 }  // namespace
 
-bool suits_grouped_product(const at::Tensor& rows, int64_t in, int64_t out) {
+bool suits_grouped_product(const at::Tensor& rows, const at::Tensor& matrices_EOI) {
   static const bool hopper = [] {
     int device = 0, major = 0, minor = 0;
     cudaGetDevice(&device);
@@ -306,7 +306,11 @@ bool suits_grouped_product(const at::Tensor& rows, int64_t in, int64_t out) {
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     return major == 9 && minor == 0;
   }();
-  return hopper && rows.scalar_type() == at::kBFloat16 && in % 8 == 0 && out % 8 == 0;
+  const auto on_16_bytes = [](const at::Tensor& x) {
+    return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  };
+  return hopper && rows.scalar_type() == at::kBFloat16 && matrices_EOI.size(1) % 8 == 0 &&
+         matrices_EOI.size(2) % 8 == 0 && on_16_bytes(rows) && on_16_bytes(matrices_EOI);
 }
 
 void grouped_forward(const at::Tensor& x_NI, const at::Tensor& weight_EOI,

@@ -6,9 +6,9 @@
 
 namespace mtrain::kernels::cuda {
 
-/// Whether the current GPU has these units, and the tensors (bf16, rows of a multiple of
-/// 8) the form its copy engine takes.
-bool suits_grouped_product(const at::Tensor& rows, int64_t in, int64_t out);
+/// Whether the current GPU has these units, and the tensors the form its copy engine
+/// takes: bf16 rows, both sizes of the matrices a multiple of 8, all on 16 bytes.
+bool suits_grouped_product(const at::Tensor& rows, const at::Tensor& matrices_EOI);
 
 /// y = x * w^T by expert. ends_E on the device; the host waits for nothing.
 void grouped_forward(const at::Tensor& x_NI, const at::Tensor& weight_EOI,

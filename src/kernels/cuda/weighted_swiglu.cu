@@ -1,6 +1,7 @@
 // Owns the CUDA kernels of SwiGLU times a weight per row, a warp per row. Called by
 // kernels/experts.cpp.
 #include "ops.hpp"
+#include "swiglu.cuh"
 #include "tools.cuh"
 
 namespace mtrain::kernels::cuda {
@@ -8,11 +9,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRows = kThreads / kWarp;  ///< of a block
-
-/// 0 where exp overflows, NaN for NaN.
-__device__ __forceinline__ float sigmoid(float x) {
-  return __fdividef(1.0f, 1.0f + expf(-x));
-}
 
 template <class T, int W>
 __global__ void __launch_bounds__(kThreads)
@@ -27,12 +23,11 @@ __global__ void __launch_bounds__(kThreads)
     const auto up = read<T, W>(gate_up, (2 * n + 1) * groups + i);
     float y[W];
 #pragma unroll
-    for (int j = 0; j < W; ++j) y[j] = gate[j] * sigmoid(gate[j]) * up[j] * w;
+    for (int j = 0; j < W; ++j) y[j] = Silu(gate[j]).value * up[j] * w;
     write(y_NF, n * groups + i, group_of<T, W>(y));
   }
 }
 
-/// d silu(g) / dg = s (1 + g (1 - s)) with s = sigmoid(g).
 template <class T, int W>
 __global__ void __launch_bounds__(kThreads)
     backward(const T* __restrict__ dy_NF, const T* __restrict__ gate_up,
@@ -51,12 +46,12 @@ __global__ void __launch_bounds__(kThreads)
     float dgate[W], dup[W], y[W];
 #pragma unroll
     for (int j = 0; j < W; ++j) {
-      const float g = gate[j], u = up[j], d = dy[j];
-      const float s = sigmoid(g), silu = g * s;
-      sum += d * silu * u;
-      y[j] = silu * u * w;
-      dgate[j] = d * w * u * s * (1.0f + g * (1.0f - s));
-      dup[j] = d * w * silu;
+      const Silu silu(gate[j]);
+      const float out = silu.value * up[j], d = dy[j] * w;
+      sum += dy[j] * out;
+      y[j] = out * w;
+      dgate[j] = d * up[j] * silu.slope;
+      dup[j] = d * silu.value;
     }
     write(dgate_up, 2 * n * groups + i, group_of<T, W>(dgate));
     write(dgate_up, (2 * n + 1) * groups + i, group_of<T, W>(dup));

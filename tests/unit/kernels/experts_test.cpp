@@ -165,6 +165,19 @@ BOOST_AUTO_TEST_CASE(products_match_each_experts_own) {
   }
 }
 
+// As a parameter lies in the flat buffer of a run with three data ranks.
+BOOST_AUTO_TEST_CASE(matrices_anywhere_in_memory) {
+  at::manual_seed(7);
+  const at::Tensor flat = random({3 + 2 * 16 * 24}, at::kBFloat16);
+  const at::Tensor w = flat.narrow(0, 3, 2 * 16 * 24).view({2, 16, 24}),
+                   x = random({9, 24}, at::kBFloat16);
+  const at::Tensor ends = ends_of({4, 5});
+  const at::Tensor y = grouped_linear_forward(x, w, ends);
+  const at::Tensor x64 = x.to(at::kDouble), w64 = w.to(at::kDouble);
+  check_close(y.narrow(0, 0, 4), x64.narrow(0, 0, 4).mm(w64[0].t()), 1, 24, "first");
+  check_close(y.narrow(0, 4, 5), x64.narrow(0, 4, 5).mm(w64[1].t()), 1, 24, "second");
+}
+
 // More tiles than a GPU has multiprocessors: its blocks take several.
 BOOST_AUTO_TEST_CASE(products_of_many_tiles) {
   at::manual_seed(6);
