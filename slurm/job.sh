@@ -4,7 +4,8 @@
 #   mtrain_job DEFAULT_DECK [DECK] [key=value ...]
 #
 # Variables: MTRAIN (the program, ./mtrain), LAUNCHER (srun or mpirun), CHAIN=yes (do not requeue: the
-# next job of a chain goes on), DOCTOR=yes (mtrain --doctor on all ranks first). slurm/site.sh, where there is one, loads this cluster's modules first.
+# next job of a chain goes on), DOCTOR=yes (mtrain --doctor on all ranks first). slurm/site.sh, where there
+# is one, loads this cluster's modules first.
 # shellcheck shell=bash
 
 readonly kStopped=85 # mtrain: stopped by request with a checkpoint, start me again
