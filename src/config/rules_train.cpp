@@ -83,8 +83,10 @@ void check_capacity(Checker& checker) {
                       "the padding would count for nothing, and no size is fixed here");
     return;
   }
-  checker.fault({"moe_pad_expert_input_to_capacity", "moe_expert_capacity_factor"},
-                "there is no capacity to pad to", "write moe_expert_capacity_factor = 1");
+  checker.fault(
+      {"moe_pad_expert_input_to_capacity", "moe_expert_capacity_factor"},
+      "moe_pad_expert_input_to_capacity = true, but there is no capacity to pad to",
+      "write moe_expert_capacity_factor = 1");
 }
 
 void check_recompute(Checker& checker) {
