@@ -61,7 +61,8 @@ bool Trainer::train() {
   const PhaseRange phase(session_.activity(), Phase::kStep);
   interval_clock_.restart();
   first_step_ = step_;
-  saver_->prepare();
+  // Pinned memory takes a second per GB to make: a GPU's run makes it at the first save.
+  if (device_.is_cpu()) saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
   // returns.
   const size_t late = device_.is_cpu() ? 0 : 1;
