@@ -42,6 +42,12 @@ std::string format(const char* pattern, double value) {
   return text;
 }
 
+/// "pipeline bubble 15.8 % of the passes of a step (1F1B)".
+std::string bubble_text(double idle_share, int chunks) {
+  return format("pipeline bubble %.1f %% of the passes of a step ", 100 * idle_share) +
+         (chunks > 1 ? "(interleaved 1F1B)\n" : "(1F1B)\n");
+}
+
 /// Without rates of a device: a forward pass takes half as long as a backward.
 std::string bubble(const config::Deck& deck) {
   const auto shape =
@@ -52,9 +58,7 @@ std::string bubble(const config::Deck& deck) {
         return direction == parallel::Direction::kForward ? 1.0 : 2.0;
       },
       0);
-  return format("  pipeline bubble %.1f %% of the passes of a step",
-                100 * time.idle_share()) +
-         (shape.chunks > 1 ? " (interleaved 1F1B)\n" : " (1F1B)\n");
+  return "  " + bubble_text(time.idle_share(), shape.chunks);
 }
 
 std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int world_size,
@@ -65,7 +69,8 @@ std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int worl
           human_count(e.tokens_per_second), " tokens/s (",
           human_count(e.tokens_per_second / world_size), " a GPU, ",
           format("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
-          format("pipeline bubble %.1f %% of the passes\n", 100 * e.idle_share));
+          bubble_text(e.idle_share,
+                      deck.parallel.virtual_pipeline_model_parallel_size.value_or(1)));
   const double usable = usable_memory(gpu);
   text +=
       cat("  the fullest rank needs ", human_bytes(largest), " of ", human_bytes(usable),
