@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kSteps = 24, kSlow = 100;  // milliseconds a step
+constexpr int kSteps = 24, kSlow = 300;  // milliseconds a step
 constexpr const char* kOneNode = "--replicas 2 --per-node 2";
 constexpr const char* kTwoNodes = "--replicas 2 --per-node 1";
 
@@ -106,8 +106,8 @@ BOOST_AUTO_TEST_CASE(two_nodes_with_mpirun_make_way_for_a_job_that_weighs_more) 
 
 BOOST_AUTO_TEST_CASE(two_nodes_with_srun_survive_the_loss_of_one) {
   const Case c("node");
-  const Job job = c.submit(kTwoNodes, "--nodelist=n1,n2", 3 * kSlow);
-  c.await_steps(job, 12);
+  const Job job = c.submit(kTwoNodes, "--nodelist=n1,n2", kSlow);
+  c.await_steps(job, 10);
   job.slow_down(0);
   cluster().lose("n2");
   job.await("PENDING");
@@ -123,16 +123,14 @@ BOOST_AUTO_TEST_CASE(a_cancelled_job_stays_cancelled_and_can_be_submitted_again)
   c.await_steps(first, 5);
   test::shell("scancel " + first.id());
   first.await("CANCELLED");
-  BOOST_TEST(says(first, "stopped with a checkpoint, for good"), first.output());
-  // With a checkpoint whatever the launcher, and without Slurm's KillWait.
+  // That left it Slurm's KillWait for a save. With time for it, whatever the launcher:
   setenv("LAUNCHER", "mpirun", 1);
   const Job second = c.submit(kOneNode, "--nodelist=n1", kSlow);
   unsetenv("LAUNCHER");
-  second.await_output("resumed from");
-  c.await_steps(second, 12);
+  second.await_output("first step done");
   test::shell(cat("scancel --batch --signal=TERM ", second.id()));
   second.await("FAILED");
-  BOOST_TEST(says(second, "mtrain ended with 85"), second.output());
+  BOOST_TEST(says(second, "stopped with a checkpoint, for good"), second.output());
   c.submit(kOneNode, "--nodelist=n1", 0).await("COMPLETED");
   c.check_result();
 }
@@ -140,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_cancelled_job_stays_cancelled_and_can_be_submitted_again)
 BOOST_AUTO_TEST_CASE(requeued_by_hand) {
   const Case c("requeued");
   const Job job = c.submit(kOneNode, "--nodelist=n2", kSlow);
-  c.await_steps(job, 12);
+  c.await_steps(job, 10);
   job.slow_down(0);
   test::shell("scontrol requeue " + job.id());
   job.await("COMPLETED");
