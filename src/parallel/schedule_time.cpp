@@ -47,7 +47,7 @@ class Simulation {
     Stage& stage = stages_[static_cast<size_t>(index)];
     if (stage.next == stage.ops.size()) return false;
     const Op& op = stage.ops[stage.next];
-    if (op.kind == Op::Kind::kCompute) {
+    if (op.computes()) {
       if (source(shape_, index, op.chunk, op.direction) >= 0) {
         const auto input =
             arrivals_.find({index, op.direction, op.chunk, op.micro_batch});

@@ -67,4 +67,13 @@ BOOST_AUTO_TEST_CASE(every_shape_ends) {
                      3.0 * chunks * batches);
 }
 
+BOOST_AUTO_TEST_CASE(both_passes_of_a_pair_count) {
+  for (int stages = 1; stages <= 4; ++stages)
+    for (int chunks = 1; chunks <= 2; ++chunks)
+      for (int batches = 1; batches <= 9; ++batches) {
+        const auto time = time_of({stages, chunks, batches, true, true});
+        for (const double busy : time.busy) BOOST_TEST(busy == 3.0 * chunks * batches);
+      }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
