@@ -3,21 +3,15 @@
 #include "mtrain/base/activity.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/timer.hpp"
 
 namespace mtrain {
 namespace {
 
 /// Operations of a lane that are kept: as many as may be under way, with some room.
 constexpr size_t kKept = 64;
-
-double now_seconds() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 template <class Enum, size_t n>
 std::string word(const char* const (&words)[n], Enum value) {
@@ -61,7 +55,7 @@ const Operation* LaneRecord::find(int64_t number) const {
   return const_cast<LaneRecord*>(this)->find(number);
 }
 
-Activity::Activity() : since_(now_seconds()) {}
+Activity::Activity() : since_(monotonic_seconds()) {}
 
 Doing Activity::doing() const {
   if (now_.waits) {
@@ -73,7 +67,7 @@ Doing Activity::doing() const {
 
 /// Adds the time since the last call to what was done in it. Every change comes here.
 void Activity::account() {
-  const double now = now_seconds();
+  const double now = monotonic_seconds();
   if (now_.phase == Phase::kStep) times_[static_cast<size_t>(doing())] += now - since_;
   since_ = now;
   ++ticks_;

@@ -74,6 +74,12 @@ std::string with_unit(double value, double base,
 
 }  // namespace
 
+std::string formatted(const char* pattern, double value) {
+  char text[160];
+  std::snprintf(text, sizeof text, pattern, value);
+  return text;
+}
+
 std::string human_bytes(double bytes) {
   return with_unit<5>(bytes, 1024.0, {" B", " KiB", " MiB", " GiB", " TiB"});
 }

@@ -17,6 +17,9 @@
 namespace mtrain::checkpoint {
 namespace {
 
+/// What the kernel is told to begin to write to disk at a time.
+constexpr int64_t kStretch = int64_t{4} << 20;
+
 std::string reason(int code) {
   return cat(std::strerror(code), " (errno ", code, ")");
 }
@@ -117,10 +120,11 @@ void File::write_at(int64_t position, const void* data, size_t count) const {
     if (put <= 0) fail("write", path_, put < 0 ? errno : ENOSPC);
     // Only a hint: file systems without it write all the same, and sync() has the last
     // word.
-    if (static_cast<size_t>(put) == kBlock)
-      ::sync_file_range(descriptor_, position, kBlock, SYNC_FILE_RANGE_WRITE);
+    const int64_t stretch = position / kStretch;
     in += put;
     position += put;
+    if (position / kStretch != stretch)
+      ::sync_file_range(descriptor_, stretch * kStretch, kStretch, SYNC_FILE_RANGE_WRITE);
     count -= static_cast<size_t>(put);
   }
 }

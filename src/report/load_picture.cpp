@@ -31,16 +31,10 @@ std::string colour(double load) {
   return mixed(std::min(1.0, std::log(load) / std::log(kMost)), kRed);
 }
 
-std::string two_digits(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
-}
-
 void draw_scale(Svg& svg, Place at) {
   for (const double load : {0.0, 0.25, 0.5, 0.75, 1.0, 1.4, 2.0, 2.8, kMost}) {
     svg.rectangle(at, 16, 16, colour(load));
-    svg.text({at.x + 22, at.y + 12}, two_digits(load), "start", 11);
+    svg.text({at.x + 22, at.y + 12}, formatted("%.2f", load), "start", 11);
     at.y += 17;
   }
 }
@@ -64,7 +58,7 @@ std::string load_picture(const std::string& title, const std::vector<LayerLoad>&
     if (i % label_every == 0)
       svg.text({kLeft - 6, y + cell / 2 + 4}, cat(layer), "end", 11);
     for (size_t e = 0; e < loads.size(); ++e) {
-      svg.tell(cat("layer ", layer, ", expert ", e, ": ", two_digits(loads[e])));
+      svg.tell(cat("layer ", layer, ", expert ", e, ": ", formatted("%.2f", loads[e])));
       svg.rectangle({kLeft + cell * static_cast<double>(e), y}, cell - 0.5, cell - 0.5,
                     colour(loads[e]));
     }

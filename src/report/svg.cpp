@@ -1,17 +1,13 @@
 // Writes SVG elements; used by the pictures.
 #include "svg.hpp"
 
-#include <cstdio>
-
 #include "mtrain/base/text.hpp"
 
 namespace mtrain::report {
 namespace {
 
 std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
+  return formatted("%.2f", value);
 }
 
 std::string escaped(const std::string& words) {

@@ -28,12 +28,6 @@ void as_failure(const Action& action) {
   }
 }
 
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f s", seconds);
-  return text;
-}
-
 bool all_are(const std::vector<std::string>& texts, const std::string& wanted) {
   return std::ranges::all_of(texts, [&](const auto& text) { return text == wanted; });
 }
@@ -195,9 +189,10 @@ void CheckpointSaver::end_save() {
   hf_writer_.reset();
   committed_ = session_.broadcast_text(installed_.string());
   log::info(cat("checkpoint saved: ", committed_.string(), " (training stood still ",
-                seconds_text(blocking_seconds_), ", ", seconds_text(copy_seconds_),
-                " of it copying ", human_bytes(static_cast<double>(snapshot_.bytes())),
-                "; on disk after ", seconds_text(clock_.seconds()), ")"));
+                formatted("%.3f s", blocking_seconds_), ", ",
+                formatted("%.3f s", copy_seconds_), " of it copying ",
+                human_bytes(static_cast<double>(snapshot_.bytes())), "; on disk after ",
+                formatted("%.3f s", clock_.seconds()), ")"));
 }
 
 }  // namespace mtrain::train

@@ -36,15 +36,9 @@ std::string header(const config::Deck& deck, const models::ModelConfig& config,
              deck.train.stage == config::Stage::kDpo ? " pairs\n" : " samples\n");
 }
 
-std::string format(const char* pattern, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, pattern, value);
-  return text;
-}
-
 /// "pipeline bubble 15.8 % of the passes of a step (1F1B)".
 std::string bubble_text(double idle_share, int chunks) {
-  return format("pipeline bubble %.1f %% of the passes of a step ", 100 * idle_share) +
+  return formatted("pipeline bubble %.1f %% of the passes of a step ", 100 * idle_share) +
          (chunks > 1 ? "(interleaved 1F1B)\n" : "(1F1B)\n");
 }
 
@@ -65,10 +59,10 @@ std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int worl
                    const GpuRates& gpu, double largest) {
   const StepEstimate e = estimate_step(deck, model, world_size, gpu);
   std::string text =
-      cat("  on ", gpu.name, " GPUs, estimated: step ", format("%.3g s, ", e.seconds),
+      cat("  on ", gpu.name, " GPUs, estimated: step ", formatted("%.3g s, ", e.seconds),
           human_count(e.tokens_per_second), " tokens/s (",
           human_count(e.tokens_per_second / world_size), " a GPU, ",
-          format("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
+          formatted("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
           bubble_text(e.idle_share,
                       deck.parallel.virtual_pipeline_model_parallel_size.value_or(1)));
   const double usable = usable_memory(gpu);

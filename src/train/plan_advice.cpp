@@ -156,14 +156,12 @@ std::string advice(const Deck& deck, const PlannedModel& model, int world,
   for (const Change& change : changes(deck, model, world)) {
     const double then = largest_total(stage_memory(change.deck, model, world));
     if (then >= now) continue;
-    char time[48];
-    std::snprintf(
-        time, sizeof time, "%+.0f %% time",
-        100 * (estimate_step(change.deck, model, world, gpu).seconds / seconds - 1));
+    const double longer =
+        estimate_step(change.deck, model, world, gpu).seconds / seconds - 1;
     lines.emplace_back(
         then, cat("    ", change.words, ": saves ", human_bytes(now - then), ", leaves ",
-                  human_bytes(then), then <= usable_memory(gpu) ? ", fits; " : "; ", time,
-                  "\n"));
+                  human_bytes(then), then <= usable_memory(gpu) ? ", fits; " : "; ",
+                  formatted("%+.0f %% time\n", 100 * longer)));
   }
   std::sort(lines.begin(), lines.end());
   constexpr size_t kShown = 3;

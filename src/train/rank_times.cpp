@@ -48,11 +48,8 @@ DoingTimes operator-(DoingTimes a, const DoingTimes& b) {
 std::string to_string(const DoingTimes& times) {
   std::string text;
   for (int i = 0; i < kDoings; ++i) {
-    char item[64];
-    std::snprintf(item, sizeof item, "%s%s %.3f s", i == 0 ? "" : ", ",
-                  to_string(static_cast<Doing>(i)).c_str(),
-                  times[static_cast<size_t>(i)]);
-    text += item;
+    text += cat(i == 0 ? "" : ", ", to_string(static_cast<Doing>(i)),
+                formatted(" %.3f s", times[static_cast<size_t>(i)]));
   }
   return text;
 }

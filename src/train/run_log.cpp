@@ -62,12 +62,6 @@ Json to_json(const RankTimes& times) {
   return json;
 }
 
-std::string fixed(double value, const char* format) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 }  // namespace
 
 std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir) {
@@ -156,8 +150,8 @@ void RunLog::progress(const StepFigures& f, double elapsed, double remaining) {
   const std::string step = std::to_string(f.step);
   const std::string line = cat(
       "step ", std::string(width - step.size(), ' '), step, "/", f.total_steps, "  loss ",
-      fixed(f.loss, "%.4f"), "  grad norm ", fixed(f.grad_norm, "%.3f"), "  lr ",
-      fixed(f.learning_rate, "%.2e"), "  ", human_count(f.tokens_per_second),
+      formatted("%.4f", f.loss), "  grad norm ", formatted("%.3f", f.grad_norm), "  lr ",
+      formatted("%.2e", f.learning_rate), "  ", human_count(f.tokens_per_second),
       " tok/s  elapsed ", human_duration(elapsed), "  ETA ", human_duration(remaining));
   if (!terminal_) return log::info(line);
   constexpr int kBarWidth = 20;
@@ -180,10 +174,10 @@ void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
   if (tensorboard_) tensorboard_->scalars(step, {{"eval/loss", loss}});
   log_ << line.dump() << "\n" << std::flush;
   const std::string second =
-      rewards ? cat("chosen preferred ", fixed(100 * rewards->accuracy, "%.1f"), " %")
-              : cat("perplexity ", fixed(std::exp(loss), "%.2f"));
+      rewards ? cat("chosen preferred ", formatted("%.1f", 100 * rewards->accuracy), " %")
+              : cat("perplexity ", formatted("%.2f", std::exp(loss)));
   log::info(cat(terminal_ ? "\r\033[K" : "", "evaluation at step ", step, ": loss ",
-                fixed(loss, "%.4f"), ", ", second));
+                formatted("%.4f", loss), ", ", second));
 }
 
 void RunLog::draw() const {

@@ -44,10 +44,8 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
       vote_(stop_, parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
-  char text[32];
-  std::snprintf(text, sizeof text, "launch, MPI, device %.2f s",
-                seconds_since_process_start());
-  start_phases_.push_back(text);
+  start_phases_.push_back(
+      formatted("launch, MPI, device %.2f s", seconds_since_process_start()));
   phase_clock_.restart();
   if (deck_.train.hang_timeout > 0) {
     const fs::path output_dir = deck_.checkpoint.output_dir;

@@ -2,7 +2,6 @@
 #include "step_trace.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -10,16 +9,11 @@
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/timer.hpp"
 #include "mtrain/report/trace.hpp"
 
 namespace mtrain::train {
 namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string to_text(const PassTimes& times) {
   char text[96];
@@ -59,7 +53,7 @@ double idle_share(const std::vector<PassTimes>& ranks) {
 StepTrace::StepTrace(const comm::Session& session, int64_t step)
     : session_(session), step_(step) {
   session_.barrier();
-  origin_ = now_seconds();
+  origin_ = monotonic_seconds();
   session_.activity().start_trace();
 }
 
@@ -81,10 +75,9 @@ void StepTrace::write(const std::filesystem::path& folder,
     if (!(file << report::trace_of_ranks(ranks) << std::flush))
       throw Error(cat("cannot write ", path.string()), "check output_dir");
   });
-  char share[16];
-  std::snprintf(share, sizeof share, "%.1f", 100 * idle_share(passes));
   log::info(cat("trace   of step ", step_, " on all ranks: ", path.string(),
-                "; the stages were idle for ", share, " % of its passes"));
+                "; the stages were idle for ",
+                formatted("%.1f", 100 * idle_share(passes)), " % of its passes"));
 }
 
 }  // namespace mtrain::train

@@ -22,9 +22,7 @@ namespace fs = std::filesystem;
 
 /// A double that reads back bit for bit.
 std::string exact_text(double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.17g", value);
-  return text;
+  return formatted("%.17g", value);
 }
 
 }  // namespace
@@ -169,17 +167,14 @@ double Trainer::flops_per_token(const StepBatch& batch) const {
 }
 
 void Trainer::end_phase(const std::string& name) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%s %.2f s", name.c_str(), phase_clock_.restart());
-  start_phases_.push_back(text);
+  start_phases_.push_back(name + formatted(" %.2f s", phase_clock_.restart()));
 }
 
 void Trainer::report_start() {
   end_phase("first step");
-  char total[32];
-  std::snprintf(total, sizeof total, "%.1f s", seconds_since_process_start());
-  log::info(
-      cat("start   first step done after ", total, ": ", join(start_phases_, ", ")));
+  log::info(cat("start   first step done after ",
+                formatted("%.1f s", seconds_since_process_start()), ": ",
+                join(start_phases_, ", ")));
 }
 
 std::string Trainer::memory_text() const {

@@ -203,4 +203,14 @@ inline int ranks() {
   return test::session().world_size();
 }
 
+/// Documents in one row: loss, and on one rank the squares of every gradient.
+inline void check_packed(const GoldenCase& golden, const Layout& layout) {
+  Harness harness(golden, layout);
+  train::StepBatch batch = packed_batch(golden);
+  harness.run(batch);
+  BOOST_TEST(std::abs(harness.loss() - golden.json()["loss_fp64"].get<double>()) <
+             kLossTolerance);
+  if (ranks() == 1) check_checksums(harness, golden.json()["grad_checksum_fp64"]);
+}
+
 }  // namespace mtrain::golden

@@ -6,7 +6,6 @@
 #include <ATen/ATen.h>
 
 #include <chrono>
-#include <numeric>
 
 #include "mtrain/base/error.hpp"
 
@@ -16,6 +15,7 @@ using comm::Pending;
 using comm::Reduce;
 using test::backend;
 using test::device;
+using test::everyone;
 using test::on_device;
 using test::session;
 
@@ -29,12 +29,6 @@ int world() {
 
 int mine() {
   return session().rank();
-}
-
-std::vector<int> everyone() {
-  std::vector<int> ranks(static_cast<size_t>(world()));
-  std::iota(ranks.begin(), ranks.end(), 0);
-  return ranks;
 }
 
 std::unique_ptr<Communicator> all_ranks() {

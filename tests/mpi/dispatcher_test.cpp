@@ -69,9 +69,7 @@ void check_dropped(const Dispatcher& dispatcher, const comm::Communicator& group
 
 BOOST_AUTO_TEST_CASE(rows_reach_their_experts_and_come_back) {
   const auto& session = test::session();
-  std::vector<int> everyone;
-  for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
-  const auto group = session.make_group("experts", everyone, comm::Backend::kMpi);
+  const auto group = session.make_group("experts", test::everyone(), comm::Backend::kMpi);
   for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather}) {
     Turns turns;
     const auto dispatcher = make_dispatcher(kind, *group, 8, turns);
@@ -87,9 +85,7 @@ BOOST_AUTO_TEST_CASE(rows_reach_their_experts_and_come_back) {
 // The exchanges of two passes in turns: all ranks start them in the same order.
 BOOST_AUTO_TEST_CASE(two_passes_in_turns) {
   const auto& session = test::session();
-  std::vector<int> everyone;
-  for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
-  const auto group = session.make_group("experts", everyone, comm::Backend::kMpi);
+  const auto group = session.make_group("experts", test::everyone(), comm::Backend::kMpi);
   for (const auto kind : {DispatcherKind::kAllToAll, DispatcherKind::kAllGather}) {
     Turns turns;
     const auto dispatcher = make_dispatcher(kind, *group, 8, turns);

@@ -90,9 +90,7 @@ void check_close(const at::Tensor& got, const at::Tensor& want, const char* what
 
 void check_layer(DispatcherKind kind, const Variant& variant) {
   const auto& session = test::session();
-  std::vector<int> everyone;
-  for (int r = 0; r < session.world_size(); ++r) everyone.push_back(r);
-  const auto group = session.make_group("experts", everyone, comm::Backend::kMpi);
+  const auto group = session.make_group("experts", test::everyone(), comm::Backend::kMpi);
   const auto alone = session.make_group("alone", {session.rank()}, comm::Backend::kMpi);
   at::manual_seed(11);
   const Weights w{at::randn({kExperts, kHidden}),

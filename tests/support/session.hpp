@@ -3,11 +3,21 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <numeric>
+#include <vector>
+
 #include "mtrain/comm/session.hpp"
 
 namespace mtrain::test {
 
 const comm::Session& session();
+
+/// All ranks, in order.
+inline std::vector<int> everyone() {
+  std::vector<int> ranks(static_cast<size_t>(session().world_size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
 
 /// The host; on a GPU machine what the program was started with (mpi_main.hpp).
 at::Device device();

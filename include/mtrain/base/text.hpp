@@ -44,6 +44,9 @@ int edit_distance(std::string_view a, std::string_view b);
 /// a plausible misspelling (more than a third of its letters differ).
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
+/// One value by a pattern of printf: formatted("%.2f s", 1.5) == "1.50 s".
+std::string formatted(const char* pattern, double value);
+
 /// "1.50 GiB", "312 B": bytes with a binary unit.
 std::string human_bytes(double bytes);
 

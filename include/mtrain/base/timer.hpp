@@ -24,6 +24,13 @@ class Stopwatch {
   Clock::time_point start_;
 };
 
+/// Seconds of the monotonic clock, since some moment in the past.
+inline double monotonic_seconds() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 /// Seconds since the operating system started this process, to 1/100 s; 0 where it does
 /// not tell (no /proc).
 double seconds_since_process_start();

@@ -51,14 +51,10 @@ inline __device__ void count_tiles(const Sizes& sizes, int* tile_ends) {
   int before = 0;
   for (int first = 0; first < sizes.experts; first += kWarp) {
     const int e = first + lane;
-    int sum = 0;
+    int own = 0;
     if (e < sizes.experts)
-      sum = Pairs(sizes.ends[e] - begin_of(sizes.ends, e), sizes.columns).count();
-    for (int step = 1; step < kWarp; step *= 2) {
-      const int other = __shfl_up_sync(0xffffffffu, sum, step);
-      if (lane >= step) sum += other;
-    }
-    sum += before;
+      own = Pairs(sizes.ends[e] - begin_of(sizes.ends, e), sizes.columns).count();
+    const int sum = before + sum_up_to_lane(own);
     if (e < sizes.experts) tile_ends[e] = sum;
     before = __shfl_sync(0xffffffffu, sum, kWarp - 1);
   }

@@ -53,11 +53,7 @@ __global__ void __launch_bounds__(1024)
     }
     totals[e] = total;
   }
-  int sum = total;
-  for (int step = 1; step < kWarp; step *= 2) {
-    const int other = __shfl_up_sync(0xffffffffu, sum, step);
-    if (lane >= step) sum += other;
-  }
+  int sum = sum_up_to_lane(total);
   if (lane == kWarp - 1) carry[warp] = sum;
   __syncthreads();
   for (int w = 0; w < warp; ++w) sum += carry[w];

@@ -134,6 +134,16 @@ __device__ __forceinline__ V over_lanes(V x, F f) {
   return x;
 }
 
+/// Of this lane and those before it in the warp.
+__device__ __forceinline__ int sum_up_to_lane(int x) {
+  const int lane = threadIdx.x % kWarp;
+  for (int step = 1; step < kWarp; step *= 2) {
+    const int other = __shfl_up_sync(0xffffffffu, x, step);
+    if (lane >= step) x += other;
+  }
+  return x;
+}
+
 /// Of the block's `threads` (whole warps), to all of them. `scratch` holds a value per
 /// warp and may be used again after the next barrier.
 template <int threads, class V, class F>

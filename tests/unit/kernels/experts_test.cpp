@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(products_match_each_experts_own) {
   }
 }
 
-// As a parameter lies in the flat buffer of a run with three data ranks.
+// A view that does not begin on 16 bytes, as the copy engine of a GPU wants it.
 BOOST_AUTO_TEST_CASE(matrices_anywhere_in_memory) {
   at::manual_seed(7);
   const at::Tensor flat = random({3 + 2 * 16 * 24}, at::kBFloat16);
