@@ -128,9 +128,14 @@ int main(int argc, char** argv) try {
   for (int64_t round = 1; round <= kRounds; ++round) {
     keep("plain write", plain_write(dir / "plain", pieces));
     keep("save", save(dir, round, pieces));
-    keep("plain read", plain_read(dir / "plain", pieces));
     const fs::path folder = dir / cat("checkpoint-", round);
+    const auto read_plainly = [&] {
+      keep("plain read", plain_read(dir / "plain", pieces));
+    };
+    // A virtual disk may be fast for its first bytes only; each goes first in its turn.
+    if (round % 2 == 0) read_plainly();
     keep("load", load(folder, pieces));
+    if (round % 2 != 0) read_plainly();
     keep("verify", verify(folder));
     fs::remove_all(folder);
   }
