@@ -80,6 +80,24 @@ std::string formatted(const char* pattern, double value) {
   return text;
 }
 
+std::string aligned(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()), 0);
+    for (size_t c = 0; c < row.size(); ++c)
+      widths[c] = std::max(widths[c], row[c].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t c = 0; c < row.size(); ++c) {
+      text += row[c];
+      if (c + 1 < row.size()) text.append(widths[c] + 2 - row[c].size(), ' ');
+    }
+    text += '\n';
+  }
+  return text;
+}
+
 std::string human_bytes(double bytes) {
   return with_unit<5>(bytes, 1024.0, {" B", " KiB", " MiB", " GiB", " TiB"});
 }

@@ -12,7 +12,6 @@
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
-#include "table.hpp"
 
 namespace mtrain::checkpoint {
 namespace {

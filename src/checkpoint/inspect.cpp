@@ -8,7 +8,6 @@
 #include "manifest.hpp"
 #include "mtrain/base/text.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
-#include "table.hpp"
 
 namespace mtrain::checkpoint {
 namespace {

@@ -26,6 +26,8 @@ class CheckpointSaver {
   /// Agrees on who stores what and makes room for it, once, so that the first save need
   /// not.
   void prepare() { snapshot_.prepare(); }
+  /// Host memory this rank's copy takes; 0 before it is made.
+  int64_t copy_bytes() const { return snapshot_.bytes(); }
 
   /// Waits for an unfinished save, copies the state to host memory and starts writing.
   /// With `hf` the weights are written as Hugging Face files too, into its folder "hf"

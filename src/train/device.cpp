@@ -5,6 +5,7 @@
 #include <ATen/DeviceAccelerator.h>
 #include <sys/resource.h>
 
+#include "host_memory.hpp"
 #include "mtrain/base/error.hpp"
 
 namespace mtrain::train {
@@ -14,13 +15,18 @@ int visible_gpus() {
   return at::hasCUDA() ? at::accelerator::deviceCount() : 0;
 }
 
+at::Device open_cpu() {
+  count_host_tensors();
+  return at::kCPU;
+}
+
 }  // namespace
 
 at::Device open_device(config::Device wanted, int local_rank) {
-  if (wanted == config::Device::kCpu) return at::kCPU;
+  if (wanted == config::Device::kCpu) return open_cpu();
   const int gpus = visible_gpus();
   if (gpus == 0) {
-    if (wanted == config::Device::kAuto) return at::kCPU;
+    if (wanted == config::Device::kAuto) return open_cpu();
 #ifdef MTRAIN_CUDA
     throw UserError("device = cuda, but this process sees no GPU",
                     "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use device = cpu");
@@ -46,11 +52,14 @@ comm::Backend choose_backend(config::Backend wanted, at::Device device) {
 }
 
 int64_t peak_memory_bytes(at::Device device) {
-  if (device.is_cpu()) {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-  }
+  if (!device.is_cpu()) return peak_tensor_bytes(device);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+int64_t peak_tensor_bytes(at::Device device) {
+  if (device.is_cpu()) return peak_host_tensor_bytes();
   constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return at::accelerator::getDeviceStats(device.index()).allocated_bytes[kAll].peak;
 }

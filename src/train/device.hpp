@@ -23,4 +23,7 @@ comm::Backend choose_backend(config::Backend wanted, at::Device device);
 /// a CPU.
 int64_t peak_memory_bytes(at::Device device);
 
+/// The same of tensors alone on every device; on a CPU of those made since it was opened.
+int64_t peak_tensor_bytes(at::Device device);
+
 }  // namespace mtrain::train

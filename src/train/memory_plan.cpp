@@ -23,7 +23,7 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
       parallel::peak_in_flight(parallel::training_schedule(shape, stage));
   const int tensor = deck.parallel.tensor_model_parallel_size;
   std::map<std::string, double> kept;
-  double workspace = 0;
+  double workspace = 0, stream = 0;
   for (int chunk = 0; chunk < shape.chunks; ++chunk) {
     const auto range = static_cast<size_t>(chunk * shape.stages + stage);
     const bool head = chunk + 1 == shape.chunks && stage + 1 == shape.stages;
@@ -31,15 +31,18 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
         {tokens, tensor, deck.parallel.expert_model_parallel_size,
          deck.parallel.expert_tensor_parallel_size,
          options.sequence_parallel && tensor > 1, options.dtype, device,
-         options.recompute, options.layers[range].size(), head});
+         options.recompute, options.layers[range], head});
     for (const auto& item : memory.kept)
       kept[item.owner] += item.bytes * in_flight / shape.chunks;
     workspace = std::max(workspace, memory.workspace);
+    stream = memory.stream;
   }
   if (shape.pairs) workspace *= 2;  // a forward pass has no more than a backward pass
   std::vector<models::MemoryItem> items;
   for (const auto& [owner, bytes] : kept) items.push_back({"kept: " + owner, bytes});
   items.push_back({"workspace", workspace});
+  // What arrives for the next pass, and what the last one sent.
+  if (shape.stages > 1) items.push_back({"between stages", 2 * stream});
   return items;
 }
 

@@ -1,8 +1,6 @@
 // The table that `mtrain --check` prints; pure arithmetic on deck and model config.
 #include "plan.hpp"
 
-#include <cstdio>
-
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/parallel/schedule_time.hpp"
@@ -10,17 +8,6 @@
 
 namespace mtrain::train {
 namespace {
-
-std::string row(const std::string& stage, const std::string& layers,
-                const std::string& parameters, const std::string& weights,
-                const std::string& grads, const std::string& optimizer,
-                const std::string& activations, const std::string& kept) {
-  char text[256];
-  std::snprintf(text, sizeof text, "  %-5s  %-20s %10s  %10s %10s %10s %11s  %s\n",
-                stage.c_str(), layers.c_str(), parameters.c_str(), weights.c_str(),
-                grads.c_str(), optimizer.c_str(), activations.c_str(), kept.c_str());
-  return text;
-}
 
 std::string header(const config::Deck& deck, const models::ModelConfig& config,
                    int world_size) {
@@ -75,20 +62,36 @@ std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int worl
 
 }  // namespace
 
+std::string stage_table(const config::Deck& deck,
+                        const std::vector<StageMemory>& stages) {
+  std::vector<std::vector<std::string>> rows(1 + stages.size());
+  const auto column = [&](const std::string& title, const auto& cell) {
+    rows[0].push_back(title);
+    for (size_t s = 0; s < stages.size(); ++s) rows[s + 1].push_back(cell(stages[s]));
+  };
+  const auto bytes = [&](const std::string& title, double StageMemory::*amount) {
+    column(title, [&](const StageMemory& s) { return human_bytes(s.*amount); });
+  };
+  column("  stage", [&](const StageMemory& s) { return cat("  ", &s - stages.data()); });
+  column("layers", [](const StageMemory& s) { return join(s.layer_ranges, ","); });
+  column("parameters", [](const StageMemory& s) { return human_count(s.parameters); });
+  bytes("weights", &StageMemory::weights);
+  bytes("gradients", &StageMemory::gradients);
+  bytes("optimizer", &StageMemory::optimizer);
+  bytes("activations", &StageMemory::activations);
+  if (deck.parallel.device == config::Device::kCpu)
+    bytes("copy to save", &StageMemory::copy);
+  column("sum", [](const StageMemory& s) { return human_bytes(s.total()); });
+  column("micro-batches kept", [](const StageMemory& s) { return cat(s.in_flight); });
+  return aligned(rows);
+}
+
 std::string plan_text(const config::Deck& deck, const models::ModelConfig& config,
                       int world_size, const std::string& gpu) {
   const PlannedModel model(config);
   std::string text = header(deck, config, world_size);
-  text += row("stage", "layers", "parameters", "weights", "gradients", "optimizer",
-              "activations", "micro-batches kept");
   const auto stages = stage_memory(deck, model, world_size);
-  for (size_t s = 0; s < stages.size(); ++s) {
-    const StageMemory& stage = stages[s];
-    text += row(cat(s), join(stage.layer_ranges, ","), human_count(stage.parameters),
-                human_bytes(stage.weights), human_bytes(stage.gradients),
-                human_bytes(stage.optimizer), human_bytes(stage.activations),
-                cat(stage.in_flight));
-  }
+  text += stage_table(deck, stages);
   if (deck.parallel.device == config::Device::kCpu) return text + bubble(deck);
   return text + on_gpu(deck, model, world_size, gpu_rates(gpu), largest_total(stages));
 }

@@ -30,6 +30,7 @@ void add_tensor(const models::LogicalTensor& tensor, const comm::RankGrid& grid,
   const int shards = expert ? per_stage / parts : grid.data_size() * sizes.context;
   const double elements = static_cast<double>(parallel::numel(tensor.shape)) / parts;
   stage.parameters += elements;
+  stage.stored_elements += elements / shards;
   stage.optimizer_elements += sharded ? elements / shards : elements;
 }
 
@@ -78,7 +79,8 @@ std::vector<StageMemory> stage_memory(const config::Deck& deck, const PlannedMod
   const bool fp32 = weights_dtype(deck.model, model.config) == at::kFloat;
   // fp32 weights are their own master copy; bf16 ones have a separate one. Two fp32
   // moments.
-  const double optimizer_bytes = fp32 ? 8.0 : 12.0;
+  const double weight_bytes = fp32 ? 4.0 : 2.0, optimizer_bytes = fp32 ? 8.0 : 12.0;
+  const double stored_bytes = deck.checkpoint.save_only_model ? weight_bytes : 12.0;
   // A reference model is weights only.
   const bool reference = deck.train.stage == config::Stage::kDpo &&
                          needs_reference(deck.dpo.pref_loss) &&
@@ -91,9 +93,10 @@ std::vector<StageMemory> stage_memory(const config::Deck& deck, const PlannedMod
   auto stages = holdings(deck, model, grid);
   for (size_t s = 0; s < stages.size(); ++s) {
     StageMemory& stage = stages[s];
-    stage.weights = stage.parameters * (fp32 ? 4 : 2) * (reference ? 2 : 1);
+    stage.weights = stage.parameters * weight_bytes * (reference ? 2 : 1);
     stage.gradients = stage.parameters * 4;
     stage.optimizer = stage.optimizer_elements * optimizer_bytes;
+    if (device.is_cpu()) stage.copy = stage.stored_elements * stored_bytes;
     stage.activations = total_bytes(activation_plan(
         deck, model.config, static_cast<int>(s), planned_tokens(deck), device));
     stage.in_flight =

@@ -22,12 +22,16 @@ struct PlannedModel {
 struct StageMemory {
   std::vector<std::string> layer_ranges;
   double parameters = 0, optimizer_elements = 0;
+  double stored_elements = 0;  ///< what the rank writes of a checkpoint
   double weights = 0, gradients = 0, optimizer = 0, activations = 0;
+  double copy = 0;    ///< for checkpoints, where it lies in the same memory
   int in_flight = 0;  ///< (chunk, micro-batch) pairs kept at the same time
-  double total() const { return weights + gradients + optimizer + activations; }
+  double total() const { return weights + gradients + optimizer + activations + copy; }
 };
 std::vector<StageMemory> stage_memory(const config::Deck& deck, const PlannedModel& model,
                                       int world_size);
+/// A line per stage. The copy for checkpoints is shown where it lies in the same memory.
+std::string stage_table(const config::Deck& deck, const std::vector<StageMemory>& stages);
 /// Of the stage that holds most.
 double largest_total(const std::vector<StageMemory>& stages);
 

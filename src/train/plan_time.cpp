@@ -69,18 +69,25 @@ class Estimator {
     return ranks <= gpu_.per_machine ? gpu_.link : gpu_.network;
   }
 
-  /// Bytes the layer keeps say how much its element-wise operators move.
+  /// Bytes a layer keeps on average say how much its element-wise operators move.
   void measure_layer() {
     const auto options = model_options(deck_, model_.config, at::kCUDA);
-    const auto memory = model_.config.activation_memory(
-        {planned_tokens(deck_), tensor(), grid_.sizes().expert,
-         grid_.sizes().expert_tensor, options.sequence_parallel && tensor() > 1,
-         options.dtype, at::kCUDA, models::Recompute{}, 1, false});
+    const auto memory =
+        model_.config.activation_memory({planned_tokens(deck_),
+                                         tensor(),
+                                         grid_.sizes().expert,
+                                         grid_.sizes().expert_tensor,
+                                         options.sequence_parallel && tensor() > 1,
+                                         options.dtype,
+                                         at::kCUDA,
+                                         models::Recompute{},
+                                         {0, model_.config.layers()},
+                                         false});
     for (const auto& item : memory.kept) {
       const bool rows = item.owner == "inputs of experts";  // where they are elsewhere
-      (rows ? expert_rows_ : kept_) += item.bytes;
-      if (item.owner == "residual stream") stream_ = item.bytes / 2;
+      (rows ? expert_rows_ : kept_) += item.bytes / model_.config.layers();
     }
+    stream_ = memory.stream;
   }
 
   /// One layer, one micro-batch, one direction.

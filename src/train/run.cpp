@@ -3,6 +3,7 @@
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
+#include "no_room.hpp"
 #include "plan.hpp"
 #include "plan_parts.hpp"
 #include "reference_cache.hpp"
@@ -11,13 +12,6 @@
 
 namespace mtrain::train {
 namespace {
-
-/// The changes of the deck that save most memory.
-std::string memory_remedy(const config::Deck& deck, int world_size) {
-  const ModelDescription description = read_model_description(deck.model);
-  return "what would save most:\n" +
-         advice(deck, PlannedModel(*description.config), world_size, gpu_rates("h200"));
-}
 
 /// Reads what is there before a run: headers of the weights, all of the token stores.
 void check_files(const config::Deck& deck, const models::ModelConfig& config) {
@@ -38,11 +32,9 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
   Trainer trainer(parsed, session);
   try {
-    return trainer.run();
-  } catch (const c10::OutOfMemoryError& error) {
-    throw Error(cat("out of memory: ", error.what_without_backtrace(), "\n",
-                    trainer.memory_text()),
-                memory_remedy(parsed.deck, session.world_size()));
+    return explain_no_room(
+        parsed.deck, session.world_size(), [&] { return trainer.memory_text(); },
+        [&] { return trainer.run(); });
   } catch (const comm::CommunicationError& error) {
     const std::string reason = error.on_all_ranks() ? "" : trainer.explain();
     if (reason.empty()) throw;

@@ -10,6 +10,7 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "no_room.hpp"
 #include "pair_loss.hpp"
 #include "reference_cache.hpp"
 #include "remedy.hpp"
@@ -122,8 +123,17 @@ int64_t Trainer::largest_micro_batch() const {
   return longest * deck_.train.per_device_train_batch_size;
 }
 
-void Trainer::build_model() {
+template <class Run>
+void Trainer::build(const Run& run) {
   session_.agree([&] {
+    explain_no_room(
+        deck_, session_.world_size(),
+        [&] { return planned_holders(deck_, session_.world_size()); }, run);
+  });
+}
+
+void Trainer::build_model() {
+  build([&] {
     model_ = description_.config->make(
         groups_, model_options(deck_, *description_.config, device_));
     const auto sharding = data_parallel_options(deck_.parallel);
@@ -138,7 +148,7 @@ void Trainer::build_model() {
 void Trainer::build_preference() {
   if (deck_.train.stage != config::Stage::kDpo) return;
   at::Tensor reference;
-  session_.agree([&] {
+  build([&] {
     if (!needs_reference(deck_.dpo.pref_loss)) return;
     if (!deck_.dpo.ref_log_probs.empty()) {
       loader_->reference(read_reference(deck_, description_, *train_store_));

@@ -189,8 +189,10 @@ std::string Trainer::memory_text() const {
   }
   items.push_back({"gradients", bytes(buffer.grads())});
   items.push_back({"optimizer", static_cast<double>(optimizer_->state_bytes())});
+  if (device_.is_cpu())  // of a GPU's run it lies elsewhere
+    items.push_back({"copy for checkpoints", static_cast<double>(saver_->copy_bytes())});
   return cat("memory  of rank ", session_.rank(), " by owner, planned; measured peak ",
-             human_bytes(static_cast<double>(peak_memory_bytes(device_))), "\n",
+             human_bytes(static_cast<double>(peak_tensor_bytes(device_))), "\n",
              memory_table(items));
 }
 

@@ -51,6 +51,9 @@ class Trainer {
   };
 
   void read_inputs();
+  /// Agrees on the outcome of `run`, which needs room for whole models.
+  template <class Run>
+  void build(const Run& run);
   void build_model();
   void load_or_initialise();
   /// For preference training: the frozen weights it compares with, or their cache.

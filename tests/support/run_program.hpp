@@ -19,7 +19,8 @@ struct Outcome {
 Outcome run_program(const std::string& program, int ranks,
                     const std::vector<std::string>& arguments);
 
-/// As above, each rank with these variables set ("NAME=value").
+/// As above, each rank with these variables set ("NAME=value"), behind them the words of
+/// a program it is started through, if any.
 Outcome run_program(const std::string& program, int ranks,
                     const std::vector<std::string>& arguments,
                     const std::vector<std::string>& environment);

@@ -47,6 +47,9 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 /// One value by a pattern of printf: formatted("%.2f s", 1.5) == "1.50 s".
 std::string formatted(const char* pattern, double value);
 
+/// One line per row, columns padded to their widest cell and two spaces apart.
+std::string aligned(const std::vector<std::vector<std::string>>& rows);
+
 /// "1.50 GiB", "312 B": bytes with a binary unit.
 std::string human_bytes(double bytes);
 

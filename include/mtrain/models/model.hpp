@@ -119,13 +119,14 @@ struct ActivationShape {
   at::ScalarType dtype;
   at::Device device;
   Recompute recompute;
-  int layers;  ///< on this rank
-  bool head;   ///< whether the rank holds the loss head
+  parallel::LayerRange layers;  ///< of one chunk
+  bool head;                    ///< whether the loss head follows them
 };
 
 struct ActivationMemory {
   std::vector<MemoryItem> kept;  ///< from a micro-batch's forward to its backward
   double workspace;              ///< largest sum of short-lived tensors beside them
+  double stream;                 ///< the tensor that passes from layer to layer
 };
 
 /// Sizes and names that do not depend on layout; parsed from config.json.

@@ -1,28 +1,8 @@
 // Builds the chunks of a Qwen3 stage: parameters first, in forward order, then the
 // layers.
-#include <algorithm>
-
 #include "stage.hpp"
 
 namespace mtrain::models::qwen3 {
-namespace {
-
-/// Cuts a chunk of `layers` layers into groups that are kept or recomputed as a whole.
-template <class Group>
-std::vector<Group> recompute_groups(int layers, const Recompute& recompute) {
-  std::vector<Group> groups;
-  const bool uniform = recompute.full == Recompute::Full::kUniform;
-  const int width = uniform ? recompute.layers : 1;
-  for (int begin = 0; begin < layers; begin += width) {
-    const bool in_block =
-        recompute.full == Recompute::Full::kBlock && begin < recompute.layers;
-    groups.push_back({begin, std::min(begin + width, layers), uniform || in_block});
-  }
-  return groups;
-}
-
-}  // namespace
-
 Stage::Stage(const Sizes& sizes, const comm::ProcessGroups& groups,
              const ModelOptions& options)
     : sizes_(sizes),
@@ -62,7 +42,7 @@ void Stage::build_chunk(int chunk, const ModelOptions& options) {
     build_layer(layer, chunk, options);
   }
   chunks_[static_cast<size_t>(chunk)].groups =
-      recompute_groups<Group>(range.size(), options.recompute);
+      recompute_groups(range.size(), options.recompute);
   if (is_last(chunk)) build_head(chunk, tied_copy);
 }
 

@@ -4,21 +4,22 @@
 
 #include "config.hpp"
 #include "mtrain/nn/vocab.hpp"
+#include "recompute.hpp"
 
 namespace mtrain::models::qwen3 {
 namespace {
 
-/// Bytes per layer of one micro-batch. Of a model with experts: of a layer that has them,
-/// and as if their tokens were spread evenly.
+/// Bytes per layer of one micro-batch, of a layer with experts as if tokens were spread
+/// evenly over them.
 class LayerBytes {
  public:
-  LayerBytes(const Sizes& sizes, const ActivationShape& shape)
+  LayerBytes(const Sizes& sizes, const ActivationShape& shape, bool sparse)
       : hidden_(static_cast<double>(sizes.hidden)),
         query_(static_cast<double>(sizes.heads * sizes.head_dim) / shape.tensor),
         key_(static_cast<double>(std::max<int64_t>(sizes.kv_heads / shape.tensor, 1) *
                                  sizes.head_dim)),
         heads_(static_cast<double>(sizes.heads) / shape.tensor),
-        sparse_(sizes.experts.count > 0),
+        sparse_(sparse),
         ffn_(sparse_ ? static_cast<double>(sizes.experts.ffn * sizes.experts.choices) /
                            shape.expert_tensor
                      : static_cast<double>(sizes.ffn) / shape.tensor),
@@ -33,6 +34,8 @@ class LayerBytes {
 
   /// The residual stream at one point, which is split by sequence parallelism.
   double stream() const { return hidden_ * bytes_ * outside_; }
+  /// The same gathered, as products take it.
+  double whole_stream() const { return hidden_ * bytes_; }
 
   std::vector<MemoryItem> kept() const {
     const double fp32 = sizeof(float) / element_;
@@ -62,17 +65,24 @@ class LayerBytes {
   /// Short-lived tensors at the widest point of the backward, inside the MLP: gradients
   /// of the SwiGLU's output and input and of the stream, and what is made again.
   double backward_workspace() const {
+    if (sparse_) return experts_workspace() * inside() + 3 * whole_stream();
     const double again = selective_.activation || selective_.mlp ? 1 : 0;
     const double fused = selective_.mlp ? 2 : 0;
-    if (sparse_) {
-      const double made = (selective_.moe || local_experts_ ? rows_ * hidden_ : 0) +
-                          (selective_.moe ? 2 * ffn_ : 0);
-      return (4 * ffn_ + 3 * rows_ * hidden_ + made) * bytes_ * inside() + 3 * stream();
-    }
-    return (3 + again + fused) * ffn_ * bytes_ + (selective_.norms ? 3 : 2) * stream();
+    return (3 + again + fused) * ffn_ * bytes_ +
+           (selective_.norms ? 3 : 2) * whole_stream();
   }
 
  private:
+  /// The same of the experts. Beside the gradient of their output lie, one after the
+  /// other, what goes in and out of the SwiGLU's backward, and the gradients of its
+  /// input (in gate and up's place) and of the experts' input, by row and by token.
+  double experts_workspace() const {
+    const double rows = rows_ * hidden_;
+    const double made =
+        (selective_.moe || local_experts_ ? rows : 0) + (selective_.moe ? 2 * ffn_ : 0);
+    return (made + rows + std::max(4 * ffn_, rows + ffn_ + hidden_)) * bytes_;
+  }
+
   /// Share of the tokens that a rank routes: with whole experts only its own.
   double inside() const { return whole_experts_ ? outside_ : 1.0; }
 
@@ -83,38 +93,57 @@ class LayerBytes {
   nn::SelectiveRecompute selective_;
 };
 
+/// Adds up by owner.
+void add(const std::vector<MemoryItem>& items, std::vector<MemoryItem>& sums) {
+  for (const auto& item : items) {
+    const auto found = std::find_if(sums.begin(), sums.end(), [&](const auto& sum) {
+      return sum.owner == item.owner;
+    });
+    if (found == sums.end()) {
+      sums.push_back(item);
+    } else {
+      found->bytes += item.bytes;
+    }
+  }
+}
+
+/// The loss head: a chunk of logits, the norm's input and output, and their gradient.
+double head_workspace(const Sizes& sizes, const ActivationShape& shape,
+                      const LayerBytes& layer) {
+  const int64_t rows = (sizes.vocab + shape.tensor - 1) / shape.tensor;
+  const int64_t chunk =
+      std::min(nn::LossHead::chunk_tokens(rows, shape.device), shape.tokens);
+  const auto element = static_cast<double>(c10::elementSize(shape.dtype));
+  const double logits = static_cast<double>(chunk) * static_cast<double>(rows) * element;
+  return logits + 2 * layer.stream() + layer.whole_stream();
+}
+
 }  // namespace
 
 ActivationMemory Config::activation_memory(const ActivationShape& shape) const {
-  const LayerBytes layer(sizes_, shape);
-  const int layers = shape.layers;
-  const Recompute& recompute = shape.recompute;
-  // Groups kept as their input only, and layers kept whole.
-  int groups = 0, whole = layers, again = 0;
-  if (recompute.full == Recompute::Full::kUniform) {
-    groups = (layers + recompute.layers - 1) / recompute.layers;
-    whole = 0;
-    again = std::min(recompute.layers, layers);
-  } else if (recompute.full == Recompute::Full::kBlock) {
-    groups = std::min(recompute.layers, layers);
-    whole = layers - groups;
-    again = groups > 0 ? 1 : 0;
+  const LayerBytes dense(sizes_, shape, false), sparse(sizes_, shape, true);
+  const auto layer = [&](int i) -> const LayerBytes& {
+    return sizes_.has_experts(shape.layers.begin + i) ? sparse : dense;
+  };
+  ActivationMemory memory{{}, 0, dense.stream()};
+  // Backward passes go from the last group to the first: what groups behind kept is gone.
+  double kept = 0, peak = 0;
+  for (const auto& group : recompute_groups(shape.layers.size(), shape.recompute)) {
+    double saved = 0, workspace = 0;
+    for (int i = group.begin; i < group.end; ++i) {
+      saved += total_bytes(layer(i).kept());
+      workspace = std::max(workspace, layer(i).backward_workspace());
+      if (!group.recompute) add(layer(i).kept(), memory.kept);
+    }
+    if (group.recompute) add({{"inputs of groups", dense.stream()}}, memory.kept);
+    kept += group.recompute ? dense.stream() : saved;
+    const double again = group.recompute ? saved - dense.stream() : 0;
+    peak = std::max(peak, kept + again + workspace);
   }
-  ActivationMemory memory;
-  for (auto item : layer.kept()) {
-    item.bytes *= whole;
-    if (item.bytes > 0) memory.kept.push_back(item);
+  memory.workspace = peak - kept;
+  if (shape.head) {
+    memory.workspace = std::max(memory.workspace, head_workspace(sizes_, shape, dense));
   }
-  if (groups > 0) memory.kept.push_back({"inputs of groups", groups * layer.stream()});
-  memory.workspace = layer.backward_workspace() + again * total_bytes(layer.kept());
-  if (!shape.head) return memory;
-  memory.kept.push_back({"loss head", 2 * layer.stream()});
-  const int64_t rows = (sizes_.vocab + shape.tensor - 1) / shape.tensor;
-  const auto chunk = static_cast<double>(
-      std::min(nn::LossHead::chunk_tokens(rows, shape.device), shape.tokens));
-  const auto element = static_cast<double>(c10::elementSize(shape.dtype));
-  const double logits = chunk * static_cast<double>(rows) * element;
-  memory.workspace = std::max(memory.workspace, logits + layer.stream());
   return memory;
 }
 

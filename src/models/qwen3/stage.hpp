@@ -5,6 +5,7 @@
 
 #include "mtrain/nn/vocab.hpp"
 #include "params.hpp"
+#include "recompute.hpp"
 
 namespace mtrain::models::qwen3 {
 
@@ -35,10 +36,7 @@ class Stage : public Model {
     std::vector<parallel::Parameter*> params;
   };
   /// Layers [begin, end) of a chunk; with `recompute` only the group's input is kept.
-  struct Group {
-    int begin, end;
-    bool recompute;
-  };
+  using Group = RecomputeGroup;
   struct Chunk {
     std::vector<Layer> layers;
     std::vector<Group> groups;
