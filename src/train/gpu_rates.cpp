@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 
 #include "mtrain/base/error.hpp"
 
@@ -50,6 +51,11 @@ const GpuRates& gpu_rates(const std::string& name) {
   throw UserError(cat("--gpu ", name, ": its rates are not known"),
                   cat("known are ", join(known, ", "),
                       "; add a row to src/train/gpu_rates.cpp for another"));
+}
+
+GpuRates flops_alone() {
+  constexpr double kFree = std::numeric_limits<double>::infinity();
+  return {"flops", kFree, 1, 1, {1, 1}, kFree, kFree, kFree, 1};
 }
 
 }  // namespace mtrain::train

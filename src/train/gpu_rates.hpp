@@ -20,4 +20,8 @@ struct GpuRates {
 /// By name, whatever its case. Throws UserError that lists the known ones.
 const GpuRates& gpu_rates(const std::string& name);
 
+/// A device on which nothing but flops takes time: for the shares of a step on a CPU,
+/// whose speed is not known.
+GpuRates flops_alone();
+
 }  // namespace mtrain::train

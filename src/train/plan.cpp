@@ -3,7 +3,6 @@
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
-#include "mtrain/parallel/schedule_time.hpp"
 #include "plan_parts.hpp"
 
 namespace mtrain::train {
@@ -27,19 +26,6 @@ std::string header(const config::Deck& deck, const models::ModelConfig& config,
 std::string bubble_text(double idle_share, int chunks) {
   return formatted("pipeline bubble %.1f %% of the passes of a step ", 100 * idle_share) +
          (chunks > 1 ? "(interleaved 1F1B)\n" : "(1F1B)\n");
-}
-
-/// Without rates of a device: a forward pass takes half as long as a backward.
-std::string bubble(const config::Deck& deck) {
-  const auto shape =
-      schedule_shape(deck, static_cast<int>(deck.train.gradient_accumulation_steps));
-  const auto time = parallel::simulate(
-      shape,
-      [](int, int, parallel::Direction direction) {
-        return direction == parallel::Direction::kForward ? 1.0 : 2.0;
-      },
-      0);
-  return "  " + bubble_text(time.idle_share(), shape.chunks);
 }
 
 std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int world_size,
@@ -92,7 +78,11 @@ std::string plan_text(const config::Deck& deck, const models::ModelConfig& confi
   std::string text = header(deck, config, world_size);
   const auto stages = stage_memory(deck, model, world_size);
   text += stage_table(deck, stages);
-  if (deck.parallel.device == config::Device::kCpu) return text + bubble(deck);
+  const int chunks = deck.parallel.virtual_pipeline_model_parallel_size.value_or(1);
+  if (deck.parallel.device == config::Device::kCpu) {
+    const auto estimate = estimate_step(deck, model, world_size, flops_alone());
+    return text + "  " + bubble_text(estimate.idle_share, chunks);
+  }
   return text + on_gpu(deck, model, world_size, gpu_rates(gpu), largest_total(stages));
 }
 

@@ -31,11 +31,16 @@ PassTimes from_text(const std::string& text) {
 
 PassTimes pass_times(const std::vector<TraceEvent>& events) {
   PassTimes times{HUGE_VAL, -HUGE_VAL, 0};
+  std::vector<TraceEvent> waits;  // since the last pass, the next one's own among them
   for (const TraceEvent& event : events) {
+    if (event.doing == Doing::kWait) waits.push_back(event);
     if (event.doing != Doing::kForward && event.doing != Doing::kBackward) continue;
     times.begin = std::min(times.begin, event.begin);
     times.end = std::max(times.end, event.end);
     times.busy += event.end - event.begin;
+    for (const TraceEvent& wait : waits)
+      if (wait.begin >= event.begin) times.busy -= wait.end - wait.begin;
+    waits.clear();
   }
   return times;
 }

@@ -24,7 +24,7 @@ class StepTrace {
 };
 
 /// The passes of one rank in a step, in seconds: the first one's begin, the last one's
-/// end, and how long they ran together.
+/// end, and how long they ran together without waiting for other stages.
 struct PassTimes {
   double begin, end, busy;
 };

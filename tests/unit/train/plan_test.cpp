@@ -76,9 +76,11 @@ BOOST_AUTO_TEST_CASE(the_search_keeps_the_batch) {
 }
 
 BOOST_AUTO_TEST_CASE(idle_time_of_traced_passes) {
+  // An event is listed when it ends; the second wait is the backward's own.
   const std::vector<TraceEvent> events = {{"f", Doing::kForward, 1, 2},
-                                          {"wait", Doing::kWait, 2, 3},
-                                          {"b", Doing::kBackward, 3, 5}};
+                                          {"wait", Doing::kWait, 2, 2.5},
+                                          {"wait", Doing::kWait, 2.5, 3},
+                                          {"b", Doing::kBackward, 2.5, 5}};
   const PassTimes times = pass_times(events);
   BOOST_TEST(times.begin == 1.0);
   BOOST_TEST(times.end == 5.0);
