@@ -128,9 +128,13 @@ std::vector<Op> forward_schedule(const ScheduleShape& shape, int stage) {
 
 int peak_in_flight(const std::vector<Op>& ops) {
   int now = 0, peak = 0;
-  for (const auto& op : ops) {
-    if (!op.computes()) continue;
-    now += op.direction == Direction::kForward ? 1 : -1;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].kind == Op::Kind::kComputeWithNext) {
+      ++i;  // the pair leaves as many as there were
+      continue;
+    }
+    if (!ops[i].computes()) continue;
+    now += ops[i].direction == Direction::kForward ? 1 : -1;
     peak = std::max(peak, now);
   }
   return peak;

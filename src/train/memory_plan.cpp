@@ -23,7 +23,7 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
       parallel::peak_in_flight(parallel::training_schedule(shape, stage));
   const int tensor = deck.parallel.tensor_model_parallel_size;
   std::map<std::string, double> kept;
-  double workspace = 0, stream = 0;
+  double workspace = 0, stream = 0, layer = 0;
   for (int chunk = 0; chunk < shape.chunks; ++chunk) {
     const auto range = static_cast<size_t>(chunk * shape.stages + stage);
     const bool head = chunk + 1 == shape.chunks && stage + 1 == shape.stages;
@@ -36,8 +36,11 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
       kept[item.owner] += item.bytes * in_flight / shape.chunks;
     workspace = std::max(workspace, memory.workspace);
     stream = memory.stream;
+    layer = std::max(layer, total_bytes(memory.kept) / options.layers[range].size());
   }
-  if (shape.pairs) workspace *= 2;  // a forward pass has no more than a backward pass
+  // A forward pass in turns with a backward pass needs no more than that; it is a layer
+  // ahead.
+  if (shape.pairs) workspace = 2 * workspace + layer;
   std::vector<models::MemoryItem> items;
   for (const auto& [owner, bytes] : kept) items.push_back({"kept: " + owner, bytes});
   items.push_back({"workspace", workspace});

@@ -59,6 +59,8 @@ int source(const ScheduleShape& shape, int stage, int chunk, Direction direction
 
 /// The largest number of (chunk, micro-batch) pairs whose forward has run and whose
 /// backward has not, at any point of the list: the high-water mark of kept activations.
+/// Passes that run in turns count as none: layer by layer, the forward pass keeps what
+/// the backward pass gives up, but for a layer.
 int peak_in_flight(const std::vector<Op>& ops);
 
 }  // namespace mtrain::parallel

@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(pairs_fill_the_steady_phase) {
       const auto pairs = std::ranges::count_if(
           ops, [](const Op& op) { return op.kind == Op::Kind::kComputeWithNext; });
       BOOST_TEST(pairs == 12 - 2 * (stages - stage - 1) - 1);
-      BOOST_TEST(peak_in_flight(ops) == 2 * (stages - stage));
+      BOOST_TEST(peak_in_flight(ops) == 2 * (stages - stage) - 1);
     }
 }
 
