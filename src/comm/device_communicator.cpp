@@ -21,9 +21,7 @@ void prepare_devices() {
   setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
 }
 
-/// Loading a kernel at its first use may wait for all that runs on the device: for a
-/// receive whose sender waits for that kernel's result. Costs 3 to 5 s at the start.
-void prepare_for_peers() {
+void prepare_for_pipeline() {
   setenv("CUDA_MODULE_LOADING", "EAGER", /*overwrite=*/0);
 }
 
@@ -36,7 +34,7 @@ std::unique_ptr<Communicator> make_device_communicator(
 #else
 
 void prepare_devices() {}
-void prepare_for_peers() {}
+void prepare_for_pipeline() {}
 
 std::unique_ptr<Communicator> make_device_communicator(Backend backend, Communicator&,
                                                        const std::vector<Channel>&) {

@@ -7,8 +7,8 @@ namespace mtrain::comm {
 
 /// Before the first use of a GPU.
 void prepare_devices();
-/// The same, where there are other ranks to communicate with.
-void prepare_for_peers();
+/// See Session.
+void prepare_for_pipeline();
 
 /// For the ranks of `host`, which must outlive it. Null in a program built without CUDA.
 /// Collective over the group. `channels`: see Session::make_group.

@@ -83,7 +83,6 @@ Session::Session(int* argc, char*** argv) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
   MPI_Comm_size(MPI_COMM_WORLD, &world_size_);
-  if (world_size_ > 1) prepare_for_peers();
   MPI_Comm local;
   check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_,
                                 MPI_INFO_NULL, &local),
@@ -98,6 +97,10 @@ Session::Session(int* argc, char*** argv) {
 
 Session::~Session() {
   MPI_Finalize();
+}
+
+void Session::prepare_for_pipeline() const {
+  comm::prepare_for_pipeline();
 }
 
 void Session::barrier() const {

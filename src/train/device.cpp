@@ -22,7 +22,9 @@ at::Device open_cpu() {
 
 }  // namespace
 
-at::Device open_device(config::Device wanted, int local_rank) {
+at::Device open_device(const config::Parallel& parallel, const comm::Session& session) {
+  const config::Device wanted = parallel.device;
+  if (parallel.pipeline_model_parallel_size > 1) session.prepare_for_pipeline();
   if (wanted == config::Device::kCpu) return open_cpu();
   const int gpus = visible_gpus();
   if (gpus == 0) {
@@ -35,7 +37,7 @@ at::Device open_device(config::Device wanted, int local_rank) {
                     "build it with make BUILD=cuda, or use device = cpu");
 #endif
   }
-  const auto index = static_cast<c10::DeviceIndex>(local_rank % gpus);
+  const auto index = static_cast<c10::DeviceIndex>(session.local_rank() % gpus);
   at::accelerator::setDeviceIndex(index);
   // Partial sums of a product stay in fp32 until its end.
   at::globalContext().setAllowBF16ReductionCuBLAS(false);

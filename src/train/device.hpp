@@ -13,7 +13,7 @@ namespace mtrain::train {
 /// Chooses the rank's device and makes it the current one: the GPU number local rank
 /// modulo the GPUs this process sees, or the CPU. Throws UserError when device = cuda and
 /// there is none.
-at::Device open_device(config::Device wanted, int local_rank);
+at::Device open_device(const config::Parallel& parallel, const comm::Session& session);
 
 /// What carries device tensors between ranks: NCCL on GPUs, unless the deck says MPI.
 /// Throws UserError for nccl on a CPU.

@@ -88,7 +88,7 @@ void collect(const models::Model& model, const StepBatch& batch, at::Tensor& of_
 struct Reference {
   Reference(const config::Deck& deck, const comm::Session& session)
       : deck(deck),
-        device(open_device(deck.parallel.device, session.local_rank())),
+        device(open_device(deck.parallel, session)),
         grid(grid_sizes(deck.parallel, session.world_size())),
         groups(comm::make_groups(session, grid,
                                  choose_backend(deck.parallel.backend, device))),

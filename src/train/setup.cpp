@@ -26,7 +26,7 @@ at::Device open_device_everywhere(const config::Parallel& parallel,
                                   const comm::Session& session) {
   at::Device device = at::kCPU;
   session.agree([&] {
-    device = open_device(parallel.device, session.local_rank());
+    device = open_device(parallel, session);
     choose_backend(parallel.backend, device);
   });
   return device;

@@ -25,6 +25,7 @@ std::string choose_device(const std::vector<std::string>& arguments) {
   if (arguments.empty()) return {};
   if (arguments[0] != "cuda" || arguments.size() != 2) return "usage: -- cuda mpi|nccl";
   if (arguments[1] == "nccl") g_backend = comm::Backend::kNccl;
+  g_session->prepare_for_pipeline();
   const int gpu = gpu_of(*g_session);
   const std::string missing = what_is_missing(*g_session, gpu, g_backend);
   if (!missing.empty()) return missing;

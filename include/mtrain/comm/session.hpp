@@ -31,6 +31,11 @@ class Session {
   /// What this rank does. Meetings and the operations of all groups are noted there.
   Activity& activity() const { return *activity_; }
 
+  /// Before the first use of a GPU, where stages are going to receive early: kernels are
+  /// loaded at the start. Loaded at its first use, one may wait for all that runs on the
+  /// device, and so for a receive whose sender waits for the result of that kernel.
+  void prepare_for_pipeline() const;
+
   void barrier() const;
   /// Every rank's text, in rank order, on every rank.
   std::vector<std::string> all_gather_text(const std::string& text) const;
