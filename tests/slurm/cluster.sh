@@ -20,6 +20,9 @@ need() {
     echo "skipped: $program is not installed; scripts/setup.sh --slurm installs Slurm"
     exit 77
   done
+  [[ -e /proc/self/stat ]] && return
+  echo "skipped: Slurm's daemons do not run without /proc"
+  exit 77
 }
 
 # Ports of this cluster: base + 0 for slurmctld, + 1 and so on for the nodes.
