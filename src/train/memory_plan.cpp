@@ -36,7 +36,8 @@ std::vector<models::MemoryItem> activation_plan(const config::Deck& deck,
       kept[item.owner] += item.bytes * in_flight / shape.chunks;
     workspace = std::max(workspace, memory.workspace);
     stream = memory.stream;
-    layer = std::max(layer, total_bytes(memory.kept) / options.layers[range].size());
+    const int layers = std::max(options.layers[range].size(), 1);
+    layer = std::max(layer, total_bytes(memory.kept) / layers);
   }
   // A forward pass in turns with a backward pass needs no more than that; it is a layer
   // ahead.

@@ -30,11 +30,7 @@ fs::path prepare(const Case& c) {
     "num_hidden_layers": )",
                        c.layers, R"(, "num_attention_heads": 8, "num_key_value_heads": 4,
     "head_dim": 64, "rope_theta": 1e6, "tie_word_embeddings": true})"));
-  std::vector<std::vector<int32_t>> rows(16, std::vector<int32_t>(512));
-  int32_t token = 0;
-  for (auto& row : rows)
-    for (auto& id : row) id = (token += 7) % c.vocab;
-  test::write_store(dir / "rows.h5", rows);
+  test::write_store(dir / "rows.h5", test::counted_rows(16, 512, c.vocab));
   test::write_text(dir / "deck.ini", "[train]\nstage = pt\n");
   return dir;
 }

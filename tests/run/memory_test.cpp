@@ -40,11 +40,7 @@ class MemoryRun {
     test::write_text(run_.at("experts"), with_experts("[]"));
     test::write_text(run_.at("mixed"), with_experts("[0, 2]"));
     test::write_text(run_.at("large"), config_json(R"("model_type": "qwen3")", 4000));
-    std::vector<std::vector<int32_t>> rows(32, std::vector<int32_t>(kLength));
-    int32_t token = 0;
-    for (auto& row : rows)
-      for (auto& id : row) id = (token += 7) % kVocab;
-    test::write_store(run_.at("rows.h5"), rows);
+    test::write_store(run_.at("rows.h5"), test::counted_rows(32, kLength, kVocab));
   }
 
   test::Outcome run(const std::string& model, int ranks, const std::string& overrides,

@@ -100,6 +100,14 @@ std::vector<nlohmann::json> read_jsonl(const std::filesystem::path& path) {
   return objects;
 }
 
+std::vector<std::vector<int32_t>> counted_rows(size_t count, size_t length, int vocab) {
+  std::vector<std::vector<int32_t>> rows(count, std::vector<int32_t>(length));
+  int32_t token = 0;
+  for (auto& row : rows)
+    for (auto& id : row) id = (token += 7) % vocab;
+  return rows;
+}
+
 void write_store(const std::filesystem::path& path,
                  const std::vector<std::vector<int32_t>>& rows) {
   data::TokenStoreWriter writer(path.string(), {data::Stage::kPt, ""});

@@ -44,6 +44,9 @@ std::string read_text(const std::filesystem::path& path);
 /// The objects of a .jsonl file.
 std::vector<nlohmann::json> read_jsonl(const std::filesystem::path& path);
 
+/// Rows of tokens below `vocab`, the same ones each time.
+std::vector<std::vector<int32_t>> counted_rows(size_t count, size_t length, int vocab);
+
 /// Writes a token store of rows of equal length, every label trained.
 void write_store(const std::filesystem::path& path,
                  const std::vector<std::vector<int32_t>>& rows);

@@ -93,6 +93,16 @@ class LayerBytes {
   nn::SelectiveRecompute selective_;
 };
 
+/// What is asked of a kind of layer for each one of it.
+struct LayerKind {
+  explicit LayerKind(const LayerBytes& layer)
+      : kept(layer.kept()),
+        saved(total_bytes(kept)),
+        workspace(layer.backward_workspace()) {}
+  std::vector<MemoryItem> kept;
+  double saved, workspace;
+};
+
 /// Adds up by owner.
 void add(const std::vector<MemoryItem>& items, std::vector<MemoryItem>& sums) {
   for (const auto& item : items) {
@@ -121,28 +131,29 @@ double head_workspace(const Sizes& sizes, const ActivationShape& shape,
 }  // namespace
 
 ActivationMemory Config::activation_memory(const ActivationShape& shape) const {
-  const LayerBytes dense(sizes_, shape, false), sparse(sizes_, shape, true);
-  const auto layer = [&](int i) -> const LayerBytes& {
-    return sizes_.has_experts(shape.layers.begin + i) ? sparse : dense;
-  };
-  ActivationMemory memory{{}, 0, dense.stream()};
+  const LayerBytes bytes(sizes_, shape, false);
+  const LayerKind dense(bytes), sparse(LayerBytes(sizes_, shape, true));
+  const double stream = bytes.stream();
+  ActivationMemory memory{{}, 0, stream};
   // Backward passes go from the last group to the first: what groups behind kept is gone.
   double kept = 0, peak = 0;
   for (const auto& group : recompute_groups(shape.layers.size(), shape.recompute)) {
     double saved = 0, workspace = 0;
     for (int i = group.begin; i < group.end; ++i) {
-      saved += total_bytes(layer(i).kept());
-      workspace = std::max(workspace, layer(i).backward_workspace());
-      if (!group.recompute) add(layer(i).kept(), memory.kept);
+      const bool has_experts = sizes_.has_experts(shape.layers.begin + i);
+      const LayerKind& layer = has_experts ? sparse : dense;
+      saved += layer.saved;
+      workspace = std::max(workspace, layer.workspace);
+      if (!group.recompute) add(layer.kept, memory.kept);
     }
-    if (group.recompute) add({{"inputs of groups", dense.stream()}}, memory.kept);
-    kept += group.recompute ? dense.stream() : saved;
-    const double again = group.recompute ? saved - dense.stream() : 0;
+    if (group.recompute) add({{"inputs of groups", stream}}, memory.kept);
+    kept += group.recompute ? stream : saved;
+    const double again = group.recompute ? saved - stream : 0;
     peak = std::max(peak, kept + again + workspace);
   }
   memory.workspace = peak - kept;
   if (shape.head) {
-    memory.workspace = std::max(memory.workspace, head_workspace(sizes_, shape, dense));
+    memory.workspace = std::max(memory.workspace, head_workspace(sizes_, shape, bytes));
   }
   return memory;
 }
