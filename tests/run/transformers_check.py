@@ -78,7 +78,7 @@ def check_model(build, scratch, name):
             f"model_name_or_path={GOLDEN}/models/{name}", f"tokenized_path={folder}/tokens.h5",
             "stage=pt", "do_eval=true", "max_steps=4", "learning_rate=1e-3",
             *keys], ranks)
-        model = AutoModelForCausalLM.from_pretrained(out)
+        model = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
         with open(os.path.join(out, "config.json"), encoding="utf-8") as f:
             stored = json.load(f)
         good &= check(str(model.dtype) == f"torch.{stored['torch_dtype']}", f"{name}: {model.dtype}")
@@ -108,7 +108,7 @@ def check_tokenizer(build, scratch):
     good = check(ours(text).input_ids == given(text).input_ids, "tokenizer")
     good &= check(ours.apply_chat_template(chat, tokenize=False) ==
                   given.apply_chat_template(chat, tokenize=False), "chat template")
-    config = AutoModelForCausalLM.from_pretrained(out).generation_config
+    config = AutoModelForCausalLM.from_pretrained(out, dtype="auto").generation_config
     return good & check(GenerationConfig.from_pretrained(out).eos_token_id == config.eos_token_id,
                         f"generation_config.json: eos_token_id {config.eos_token_id}")
 
