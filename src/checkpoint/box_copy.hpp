@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "file.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/parallel/box.hpp"
 
 namespace mtrain::checkpoint {

@@ -9,10 +9,10 @@
 
 #include "checkpoint_paths.hpp"
 #include "coverage.hpp"
-#include "file.hpp"
 #include "manifest.hpp"
 #include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 

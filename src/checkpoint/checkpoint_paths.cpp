@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <charconv>
 
-#include "file.hpp"
 #include "manifest.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 
 namespace mtrain::checkpoint {

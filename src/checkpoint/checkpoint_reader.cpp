@@ -19,7 +19,7 @@ Manifest load_manifest(const fs::path& folder) {
   if (!has_entry(path))
     throw UserError(cat(folder.string(), " holds no ", kManifestFile),
                     "give the folder of a committed checkpoint, such as checkpoint-100");
-  return parse_manifest(read_text(path, kMaxManifest), path.string());
+  return parse_manifest(read_text(File::open_to_read(path), kMaxManifest), path.string());
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ struct CheckpointReader::State {
 
   std::string read_deck() const {
     const fs::path path = folder / kDeckFile;
-    const std::string text = read_text(path, kMaxDeck);
+    const std::string text = read_text(File::open_to_read(path), kMaxDeck);
     if (static_cast<int64_t>(text.size()) != manifest.deck_bytes ||
         crc32c(0, text.data(), text.size()) != manifest.deck_crc)
       throw UserError(cat(path.string(), " does not match its checksum in the manifest"),

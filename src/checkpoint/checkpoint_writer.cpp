@@ -10,9 +10,9 @@
 #include "box_copy.hpp"
 #include "checkpoint_paths.hpp"
 #include "dtype.hpp"
-#include "file.hpp"
 #include "h5_driver.hpp"
 #include "mtrain/base/crc32c.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 #include "rank_file.hpp"
 

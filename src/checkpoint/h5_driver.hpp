@@ -6,8 +6,8 @@
 #include <exception>
 #include <filesystem>
 
-#include "file.hpp"
 #include "h5.hpp"
+#include "mtrain/base/file.hpp"
 
 namespace mtrain::checkpoint::h5 {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "dtype.hpp"
-#include "file.hpp"
 #include "manifest.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/text.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <string_view>
 
-#include "file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 
 namespace mtrain::checkpoint {
@@ -31,28 +31,13 @@ bool is_model_file(const std::string& name) {
          std::ranges::find(kTokenizerFiles, name) != kTokenizerFiles.end();
 }
 
-void write_file_atomically(const fs::path& path, const std::string& text) {
-  const fs::path temporary = path.string() + ".tmp";
-  {
-    const File file = File::create(temporary);
-    file.write_at(0, text.data(), text.size());
-    file.sync();
-  }
-  rename_file(temporary, path);
-  sync_parent(path);
-}
-
-void sync_parent(const fs::path& path) {
-  sync_directory(path.has_parent_path() ? path.parent_path() : ".");
-}
-
 std::vector<std::string> copy_tokenizer_files(const fs::path& from, const fs::path& to) {
   std::vector<std::string> copied;
   std::error_code ignored;
   if (fs::equivalent(from, to, ignored)) return copied;
   for (const std::string_view name : kTokenizerFiles) {
     if (!has_entry(from / name)) continue;
-    write_file_atomically(to / name, read_text(from / name, kMaxBytes));
+    write_file_atomically(to / name, read_text(File::open_input(from / name), kMaxBytes));
     copied.emplace_back(name);
   }
   return copied;

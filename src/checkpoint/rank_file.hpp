@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "file.hpp"
 #include "manifest.hpp"
+#include "mtrain/base/file.hpp"
 
 namespace mtrain::checkpoint {
 

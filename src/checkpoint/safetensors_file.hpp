@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "file.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/tensor_source.hpp"
 
 namespace mtrain::checkpoint {

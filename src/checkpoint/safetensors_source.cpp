@@ -3,8 +3,8 @@
 #include <map>
 #include <set>
 
-#include "file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "safetensors_file.hpp"
@@ -77,7 +77,8 @@ bool is_plain_name(const std::string& name) {
 
 /// tensor -> shard, every shard name checked.
 std::map<std::string, std::string> read_index(const fs::path& path) {
-  const auto index = parse_json(read_text(path, kMaxIndex), path.string());
+  const auto index =
+      parse_json(read_text(File::open_to_read(path), kMaxIndex), path.string());
   if (!index.is_object() || !index.contains("weight_map") ||
       !index["weight_map"].is_object())
     throw UserError(cat(path.string(), " has no object \"weight_map\""));

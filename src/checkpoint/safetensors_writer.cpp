@@ -10,8 +10,8 @@
 #include "box_json.hpp"
 #include "coverage.hpp"
 #include "dtype.hpp"
-#include "file.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
@@ -103,7 +103,8 @@ SafetensorsWriter SafetensorsWriter::create(const fs::path& folder,
                                             const std::vector<TensorInfo>& planned,
                                             int64_t max_shard_bytes) {
   auto state = std::make_unique<State>(folder, planned, max_shard_bytes);
-  make_directory(folder);
+  // A folder that is there may be a link: it is the user's own.
+  if (!fs::is_directory(folder)) make_directory(folder);
   for (const Shard& shard : state->shards) {
     state->files.push_back(File::create(state->temporary(shard)));
     state->files.back().write_at(0, shard.header.data(), shard.header.size());

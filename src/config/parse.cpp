@@ -2,7 +2,6 @@
 // Called by the programs; the steps live in the files next to this one.
 #include "mtrain/config/parse.hpp"
 
-#include <fstream>
 #include <set>
 
 #include "aliases.hpp"
@@ -10,12 +9,13 @@
 #include "key_table.hpp"
 #include "known_names.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 
 namespace mtrain::config {
 
 namespace {
 
-constexpr size_t kLongestDeck = 16u << 20;
+constexpr int64_t kLongestDeck = 16 << 20;
 
 /// Whether the text reads as "key: value" rather than "key = value" or "[section]".
 bool looks_like_yaml(const std::string& text) {
@@ -162,17 +162,7 @@ Deck default_deck() {
 }
 
 DeckText read_deck_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string remedy = "give the path of an INI or YAML deck";
-  if (!file) throw UserError(cat("cannot read deck ", path), remedy);
-  DeckText out{path, std::string(kLongestDeck + 1, '\0')};
-  file.read(out.text.data(), static_cast<std::streamsize>(out.text.size()));
-  if (file.bad()) throw UserError(cat("cannot read deck ", path, ": not a file"), remedy);
-  out.text.resize(static_cast<size_t>(file.gcount()));
-  if (out.text.size() > kLongestDeck) {
-    throw UserError(cat("deck ", path, " is larger than 16 MiB"), remedy);
-  }
-  return out;
+  return {path, read_text(File::open_input(path), kLongestDeck)};
 }
 
 ParsedDeck parse_deck(const DeckText& source, const std::vector<std::string>& overrides,

@@ -10,6 +10,7 @@
 
 #include "finding.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/comm/libraries.hpp"
 
@@ -97,10 +98,10 @@ std::vector<Finding> examine_machine(const comm::Session& session) {
 Finding examine_shared_files(const comm::Session& session) {
   const fs::path file = session.broadcast_text(
       (fs::current_path() / cat(".mtrain-doctor-", getpid())).string());
-  if (session.rank() == 0) std::ofstream(file) << "seen";
+  if (session.rank() == 0) File::create(file).write_at(0, "seen", 4);
   session.barrier();
   std::string text;
-  std::ifstream(file) >> text;
+  if (has_entry(file)) text = read_text(File::open_to_read(file), 4);
   const auto seen = session.all_gather_text(text);
   std::error_code ignored;
   if (session.rank() == 0) fs::remove(file, ignored);

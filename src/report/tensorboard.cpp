@@ -7,7 +7,8 @@
 #include <cstring>
 
 #include "mtrain/base/crc32c.hpp"
-#include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
+#include "mtrain/base/text.hpp"
 
 namespace mtrain::report {
 namespace {
@@ -68,18 +69,19 @@ constexpr int kStatus = 1, kStart = 1;
 constexpr int kValue = 1, kTag = 1, kSimpleValue = 2;
 }  // namespace field
 
+/// A new event file's path in `folder`, which is made unless it is there.
+std::filesystem::path new_events(const std::filesystem::path& folder) {
+  make_directory(folder);
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%010.0f", wall_time());
+  return folder / cat("events.out.tfevents.", seconds, ".", host_name(), ".", getpid());
+}
+
 }  // namespace
 
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& folder,
-                                     int64_t done_steps) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%010.0f", wall_time());
-  const auto path =
-      folder / cat("events.out.tfevents.", seconds, ".", host_name(), ".", getpid());
-  file_.open(path, std::ios::binary | std::ios::app);
-  if (!file_) throw UserError(cat("cannot write ", path.string()), "check output_dir");
+                                     int64_t done_steps)
+    : file_(new_events(folder)) {
   event(0, bytes_field(field::kFileVersion, "brain.Event:2"));
   if (done_steps == 0) return;
   event(done_steps + 1, bytes_field(field::kSession, key(field::kStatus, kVarint) +
@@ -97,10 +99,9 @@ void TensorBoardWriter::scalars(int64_t step, const std::vector<Scalar>& scalars
 }
 
 void TensorBoardWriter::event(int64_t step, const std::string& content) {
-  file_ << record(key(field::kWallTime, kFixed64) + raw(wall_time()) +
-                  key(field::kStep, kVarint) + varint(static_cast<uint64_t>(step)) +
-                  content)
-        << std::flush;
+  file_.add(record(key(field::kWallTime, kFixed64) + raw(wall_time()) +
+                   key(field::kStep, kVarint) + varint(static_cast<uint64_t>(step)) +
+                   content));
 }
 
 }  // namespace mtrain::report

@@ -6,6 +6,7 @@
 
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "progress.hpp"
@@ -175,10 +176,10 @@ std::vector<checkpoint::TensorInfo> tensor_plan(const HfExport& options) {
 }
 
 void write_hf_side_files(const HfExport& options) {
-  checkpoint::write_file_atomically(options.folder / "config.json",
-                                    published_config(options.config_text, options.dtype));
-  checkpoint::write_file_atomically(options.folder / "generation_config.json",
-                                    generation_config(options.config_text));
+  write_file_atomically(options.folder / "config.json",
+                        published_config(options.config_text, options.dtype));
+  write_file_atomically(options.folder / "generation_config.json",
+                        generation_config(options.config_text));
   if (!options.tokenizer_dir.empty())
     checkpoint::copy_tokenizer_files(options.tokenizer_dir, options.folder);
 }

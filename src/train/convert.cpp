@@ -7,6 +7,7 @@
 #include "checkpointing.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/checkpoint/convert.hpp"
@@ -147,7 +148,7 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
         checkpoint::commit(work, 0, summaries, state, "# made by mconvert from-hf\n"),
         target);
     fs::remove_all(work);
-    checkpoint::sync_parent(target);
+    sync_parent(target);
   });
   log::info(cat(hf_dir, " -> ", checkpoint, ": ", source->tensors().size(),
                 " tensors in ", clock.seconds(), " s"));

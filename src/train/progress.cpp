@@ -1,29 +1,24 @@
 // Progress of conversions; mconvert's commands use it.
 #include "progress.hpp"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <filesystem>
+#include <algorithm>
 
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/text.hpp"
 
 namespace mtrain::train {
 
-bool on_terminal() {
-  if (isatty(STDOUT_FILENO) == 0) return false;
-  std::error_code error;
-  const auto parent = cat("/proc/", getppid(), "/fd/1");
-  const std::string target = std::filesystem::read_symlink(parent, error).string();
-  return !error && target.rfind("/dev/", 0) == 0 && target != "/dev/null";
+std::string bar(double share, int width) {
+  const auto filled = static_cast<size_t>(width * std::clamp(share, 0.0, 1.0));
+  return cat("[", std::string(filled, '#'),
+             std::string(static_cast<size_t>(width) - filled, '.'), "]");
 }
 
 Progress::Progress(std::string what, bool prints)
-    : what_(std::move(what)), prints_(prints), terminal_(on_terminal()) {}
+    : what_(std::move(what)), prints_(prints), terminal_(log::on_terminal()) {}
 
 Progress::~Progress() {
-  if (drawn_) std::puts("");
+  log::status("");
 }
 
 void Progress::update(int64_t done, int64_t total) {
@@ -37,11 +32,7 @@ void Progress::update(int64_t done, int64_t total) {
           ", ", human_bytes(static_cast<double>(done) / since_start_.seconds()), "/s");
   if (!terminal_) return log::info(cat(what_, ": ", figures));
   constexpr int kWidth = 30;
-  const auto filled = static_cast<size_t>(kWidth * share);
-  std::printf("\r\033[K%s [%s%s] %s", what_.c_str(), std::string(filled, '#').c_str(),
-              std::string(kWidth - filled, '.').c_str(), figures.c_str());
-  std::fflush(stdout);
-  drawn_ = true;
+  log::status(cat(what_, " ", bar(share, kWidth), " ", figures));
 }
 
 }  // namespace mtrain::train

@@ -8,16 +8,15 @@
 
 namespace mtrain::train {
 
-/// Whether a person watches standard output. Open MPI gives every rank a terminal of its
-/// own, so what its parent (mpirun) writes to decides.
-bool on_terminal();
+/// "[###.....]": `share` of `width` filled.
+std::string bar(double share, int width);
 
 /// On a terminal a live bar; else a line every ten seconds. Prints nothing where `prints`
 /// is false.
 class Progress {
  public:
   Progress(std::string what, bool prints);
-  /// Ends the bar's line.
+  /// Takes the bar away.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -27,7 +26,7 @@ class Progress {
 
  private:
   std::string what_;
-  bool prints_, terminal_, drawn_ = false;
+  bool prints_, terminal_;
   Stopwatch since_start_, since_print_;
 };
 

@@ -3,10 +3,11 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
-#include "progress.hpp"
 #include "run_pictures.hpp"
 
 namespace mtrain::train {
@@ -21,18 +22,22 @@ double nine_digits(double value) {
   return std::strtod(text, nullptr);
 }
 
+constexpr char kSummaryFile[] = "run_summary.json";
+constexpr int64_t kLongestSummary = 16 << 20;
+
 /// Keeps the lines of an earlier run up to its step `last`; a resumed run writes the rest
 /// anew.
 void cut_log(const std::filesystem::path& path, int64_t last) {
-  std::ifstream in(path);
+  if (!has_entry(path)) return;
+  std::istringstream in(read_text(File::open_to_read(path), kLongestLog));
   std::string kept, line;
-  while (std::getline(in, line)) {
+  bool all = true;
+  while (all && std::getline(in, line)) {
     const auto json = Json::parse(line, nullptr, false);
-    if (!json.is_object() || json.value("current_steps", int64_t{0}) > last) break;
-    kept += line + "\n";
+    all = json.is_object() && json.value("current_steps", int64_t{0}) <= last;
+    if (all) kept += line + "\n";
   }
-  in.close();
-  std::ofstream(path, std::ios::trunc) << kept;
+  if (!all) write_file_atomically(path, kept);
 }
 
 /// Adds the rewards, their names behind `prefix`.
@@ -65,8 +70,10 @@ Json to_json(const RankTimes& times) {
 }  // namespace
 
 std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir) {
-  std::ifstream in(output_dir / "run_summary.json");
-  const auto summary = Json::parse(in, nullptr, false);
+  const auto path = output_dir / kSummaryFile;
+  if (!has_entry(path)) return {};
+  const auto summary =
+      Json::parse(read_text(File::open_to_read(path), kLongestSummary), nullptr, false);
   if (!summary.is_object() || summary.value("result", Json()) != "ok") return {};
   const Json steps = summary.value("steps", Json());
   return steps.is_number_integer() ? std::optional(steps.get<int64_t>()) : std::nullopt;
@@ -74,36 +81,55 @@ std::optional<int64_t> summarised_step(const std::filesystem::path& output_dir) 
 
 RunLog::RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step,
                const LogOptions& options)
-    : output_dir_(output_dir),
-      writes_(writes),
-      terminal_(on_terminal()),
-      from_step_(from_step),
-      options_(options) {
+    : output_dir_(output_dir), writes_(writes), options_(options), console_(from_step) {
   if (!writes_) return;
   const auto path = output_dir / "trainer_log.jsonl";
   cut_log(path, from_step);
-  log_.open(path, std::ios::app);
-  if (!log_) throw UserError(cat("cannot write ", path.string()), "check output_dir");
+  rows_.emplace(path);
   if (options.tensorboard) tensorboard_.emplace(output_dir / "runs", from_step);
+}
+
+void RunLog::add_row(const std::string& row) {
+  rows_->add(row + "\n");
+  const std::string fault = told_ ? "" : rows_->fault();
+  if (fault.empty()) return;
+  told_ = true;
+  log::warning(cat(fault, "; rows of the log wait in memory until there is room"));
+}
+
+void RunLog::require_whole() {
+  if (!writes_) return;
+  console_.end();
+  std::string fault = rows_->fault();
+  if (fault.empty() && tensorboard_) fault = tensorboard_->fault();
+  if (fault.empty()) return;
+  throw Error(cat("the log of this run is not whole: ", fault),
+              "checkpoints and model are saved; free some space before the next run");
+}
+
+void RunLog::forget_summary() {
+  if (writes_) remove_file(output_dir_ / kSummaryFile);
+}
+
+void RunLog::moved(int64_t step, int64_t total_steps) {
+  if (writes_) console_.moved(step, total_steps);
 }
 
 void RunLog::step(const StepFigures& f) {
   if (!writes_) return;
-  const double elapsed = since_start_.seconds();
-  const auto done = static_cast<double>(f.step - from_step_);
-  const double remaining = elapsed / done * static_cast<double>(f.total_steps - f.step);
-  Json line = {{"current_steps", f.step},
-               {"total_steps", f.total_steps},
-               {"epoch", nine_digits(f.epoch)},
-               {"loss", nine_digits(f.loss)},
-               {"grad_norm", nine_digits(f.grad_norm)},
-               {"lr", f.learning_rate},
-               {"num_tokens", f.tokens},
-               {"tokens_per_second", std::round(f.tokens_per_second * 10) / 10},
-               {"tflops_per_gpu", nine_digits(f.tflops_per_rank)},
-               {"peak_memory_bytes", f.peak_memory_bytes},
-               {"elapsed_time", human_duration(elapsed)},
-               {"remaining_time", human_duration(remaining)}};
+  Json line = {
+      {"current_steps", f.step},
+      {"total_steps", f.total_steps},
+      {"epoch", nine_digits(f.epoch)},
+      {"loss", nine_digits(f.loss)},
+      {"grad_norm", nine_digits(f.grad_norm)},
+      {"lr", f.learning_rate},
+      {"num_tokens", f.tokens},
+      {"tokens_per_second", std::round(f.tokens_per_second * 10) / 10},
+      {"tflops_per_gpu", nine_digits(f.tflops_per_rank)},
+      {"peak_memory_bytes", f.peak_memory_bytes},
+      {"elapsed_time", human_duration(console_.elapsed())},
+      {"remaining_time", human_duration(console_.remaining(f.step, f.total_steps))}};
   add_rewards(line, f.rewards, "");
   if (f.router) {
     line["aux_loss"] = nine_digits(f.router->balance_loss);
@@ -113,10 +139,10 @@ void RunLog::step(const StepFigures& f) {
     line["moe_dropped_tokens"] = f.router->all_dropped();
   }
   if (f.times) line["seconds_by_phase"] = to_json(*f.times);
-  log_ << line.dump() << "\n" << std::flush;
+  add_row(line.dump());
   if (f.router) router_ = f.router;
   if (tensorboard_) to_tensorboard(f);
-  progress(f, elapsed, remaining);
+  console_.step(f);
 }
 
 void RunLog::to_tensorboard(const StepFigures& f) {
@@ -132,6 +158,7 @@ void RunLog::to_tensorboard(const StepFigures& f) {
     scalars.push_back({"train/rewards_chosen", f.rewards->chosen});
     scalars.push_back({"train/rewards_rejected", f.rewards->rejected});
     scalars.push_back({"train/rewards_accuracies", f.rewards->accuracy});
+    scalars.push_back({"train/rewards_margins", f.rewards->chosen - f.rewards->rejected});
   }
   if (f.router) {
     scalars.push_back({"moe/aux_loss", f.router->balance_loss});
@@ -145,23 +172,6 @@ void RunLog::to_tensorboard(const StepFigures& f) {
   tensorboard_->scalars(f.step, scalars);
 }
 
-void RunLog::progress(const StepFigures& f, double elapsed, double remaining) {
-  const auto width = std::to_string(f.total_steps).size();
-  const std::string step = std::to_string(f.step);
-  const std::string line = cat(
-      "step ", std::string(width - step.size(), ' '), step, "/", f.total_steps, "  loss ",
-      formatted("%.4f", f.loss), "  grad norm ", formatted("%.3f", f.grad_norm), "  lr ",
-      formatted("%.2e", f.learning_rate), "  ", human_count(f.tokens_per_second),
-      " tok/s  elapsed ", human_duration(elapsed), "  ETA ", human_duration(remaining));
-  if (!terminal_) return log::info(line);
-  constexpr int kBarWidth = 20;
-  const auto filled = static_cast<size_t>(kBarWidth * f.step / f.total_steps);
-  const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '.');
-  std::printf("\r\033[K[%s] %s%s", bar.c_str(), line.c_str(),
-              f.step == f.total_steps ? "\n" : "");
-  std::fflush(stdout);
-}
-
 void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
                         const std::optional<Rewards>& rewards, double seconds) {
   if (!writes_) return;
@@ -172,16 +182,17 @@ void RunLog::evaluation(int64_t step, int64_t total_steps, double loss,
   add_rewards(line, rewards, "eval_");
   line["eval_runtime"] = std::round(seconds * 1000) / 1000;
   if (tensorboard_) tensorboard_->scalars(step, {{"eval/loss", loss}});
-  log_ << line.dump() << "\n" << std::flush;
-  const std::string second =
-      rewards ? cat("chosen preferred ", formatted("%.1f", 100 * rewards->accuracy), " %")
-              : cat("perplexity ", formatted("%.2f", std::exp(loss)));
-  log::info(cat(terminal_ ? "\r\033[K" : "", "evaluation at step ", step, ": loss ",
-                formatted("%.4f", loss), ", ", second));
+  add_row(line.dump());
+  console_.evaluation(step, loss, rewards);
 }
 
 void RunLog::draw() const {
-  if (writes_ && options_.pictures) draw_pictures(output_dir_, router_);
+  if (!writes_ || !options_.pictures) return;
+  try {
+    draw_pictures(output_dir_, router_);
+  } catch (const Error& fault) {
+    log::warning(fault.what());
+  }
 }
 
 void RunLog::summary(const std::string& result, const StepFigures& last,
@@ -214,7 +225,7 @@ void RunLog::summary(const std::string& result, const StepFigures& last,
     json["moe_dropped_tokens_per_layer"] = last.router->dropped;
   }
   if (std::isfinite(final_eval_loss)) json["eval_loss"] = nine_digits(final_eval_loss);
-  std::ofstream(output_dir_ / "run_summary.json") << json.dump(2) << "\n";
+  write_file_atomically(output_dir_ / kSummaryFile, json.dump(2) + "\n");
 }
 
 }  // namespace mtrain::train

@@ -1,42 +1,18 @@
 // What a run tells its user: trainer_log.jsonl, progress lines, run_summary.json.
 #pragma once
 
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "mtrain/base/timer.hpp"
+#include "console.hpp"
+#include "mtrain/base/journal.hpp"
 #include "mtrain/report/tensorboard.hpp"
-#include "rank_times.hpp"
-#include "router_log.hpp"
+#include "step_figures.hpp"
 
 namespace mtrain::train {
-
-/// Figures of preference training, means over pairs.
-struct Rewards {
-  double chosen, rejected;
-  double accuracy;  ///< share of pairs whose chosen answer has the larger reward
-};
-
-/// Figures of one logging step, as contract and docs/training.md name them.
-struct StepFigures {
-  int64_t step, total_steps;
-  double epoch;
-  double loss;
-  double grad_norm;
-  double learning_rate;
-  int64_t tokens;                      ///< since step 1
-  double tokens_per_second;            ///< of the logging interval, all ranks together
-  double tflops_per_rank;              ///< training flops by ModelConfig::flops_per_token
-  int64_t peak_memory_bytes;           ///< of rank 0, so far
-  std::optional<Rewards> rewards;      ///< of preference training
-  std::optional<RouterReport> router;  ///< of models with experts
-  std::optional<RankTimes> times;      ///< of the logging interval's steps
-};
 
 /// What a run writes beside trainer_log.jsonl.
 struct LogOptions {
@@ -58,30 +34,38 @@ class RunLog {
   RunLog(const std::filesystem::path& output_dir, bool writes, int64_t from_step,
          const LogOptions& options);
 
+  /// Removes the summary of an earlier run in the folder, which training makes untrue.
+  void forget_summary();
+  /// A step is settled, be it a logging step or not.
+  void moved(int64_t step, int64_t total_steps);
   void step(const StepFigures& figures);
   /// `rewards`: of preference training, whose loss has no perplexity.
   void evaluation(int64_t step, int64_t total_steps, double loss,
                   const std::optional<Rewards>& rewards, double seconds);
-  /// Draws the pictures anew, if they are wanted.
+  /// Draws the pictures anew, if they are wanted; one that cannot be written is a
+  /// warning.
   void draw() const;
-  /// Writes run_summary.json. `ranks`: times of all steps.
+  /// Tries once more to write what the disk had no room for; throws Error where a row or
+  /// event is still missing.
+  void require_whole();
+  /// Writes run_summary.json; throws Error when it can't. `ranks`: times of all steps.
   void summary(const std::string& result, const StepFigures& last,
                const TimeByCause& times, const RankTimes& ranks,
                const std::vector<int64_t>& peak_memory_per_rank, double final_eval_loss);
 
  private:
   void to_tensorboard(const StepFigures& figures);
-  void progress(const StepFigures& figures, double elapsed, double remaining);
+  /// Adds a row; says once when rows have to wait for room.
+  void add_row(const std::string& row);
 
   std::filesystem::path output_dir_;
   bool writes_;
-  bool terminal_;
-  int64_t from_step_;
   LogOptions options_;
-  std::ofstream log_;
+  std::optional<Journal> rows_;
+  bool told_ = false;  ///< that rows wait
   std::optional<report::TensorBoardWriter> tensorboard_;
   std::optional<RouterReport> router_;  ///< the last one
-  Stopwatch since_start_;
+  Console console_;
 };
 
 }  // namespace mtrain::train

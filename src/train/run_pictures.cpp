@@ -1,9 +1,10 @@
 // Draws the pictures of a run; RunLog calls it when the deck asks for them.
 #include "run_pictures.hpp"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/text.hpp"
 
 namespace mtrain::train {
@@ -20,7 +21,7 @@ std::optional<double> number(const Json& line, const char* key) {
 
 report::LossCurve read_curve(const std::filesystem::path& log) {
   report::LossCurve curve;
-  std::ifstream in(log);
+  std::istringstream in(read_text(File::open_to_read(log), kLongestLog));
   for (std::string text; std::getline(in, text);) {
     const Json line = Json::parse(text, nullptr, false);
     if (!line.is_object()) continue;
@@ -39,11 +40,11 @@ void draw_pictures(const std::filesystem::path& output_dir,
   report::LossCurve curve = read_curve(output_dir / "trainer_log.jsonl");
   curve.title = cat("training loss of ", output_dir.filename().string());
   if (!curve.training.empty())
-    std::ofstream(output_dir / "training_loss.svg") << report::loss_picture(curve);
+    write_file_atomically(output_dir / "training_loss.svg", report::loss_picture(curve));
   if (!router) return;
   const std::string title = cat("load of experts, ", output_dir.filename().string());
-  std::ofstream(output_dir / "moe_load.svg")
-      << report::load_picture(title, router->loads);
+  write_file_atomically(output_dir / "moe_load.svg",
+                        report::load_picture(title, router->loads));
 }
 
 }  // namespace mtrain::train

@@ -9,6 +9,7 @@
 #include "compat.hpp"
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
 #include "no_room.hpp"
 #include "pair_loss.hpp"
@@ -186,7 +187,7 @@ void Trainer::load_or_initialise() {
     if (!deck_.log.log_per_rank) return;
     char name[32];
     std::snprintf(name, sizeof name, "rank-%05d.log", session_.rank());
-    fs::create_directories(output_dir / "logs");
+    make_directory(output_dir / "logs");
     log::open_file((output_dir / "logs" / name).string());
   });
 }

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <sstream>
 
-#include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/report/trace.hpp"
@@ -76,9 +75,7 @@ void StepTrace::write(const std::filesystem::path& folder,
   const auto path = folder / cat("trace-step-", step_, ".json");
   session_.agree([&] {
     if (session_.rank() != 0) return;
-    std::ofstream file(path);
-    if (!(file << report::trace_of_ranks(ranks) << std::flush))
-      throw Error(cat("cannot write ", path.string()), "check output_dir");
+    write_file_atomically(path, report::trace_of_ranks(ranks));
   });
   log::info(cat("trace   of step ", step_, " on all ranks: ", path.string(),
                 "; the stages were idle for ",

@@ -57,8 +57,9 @@ void Trainer::leave_complete() {
 
 bool Trainer::train() {
   const PhaseRange phase(session_.activity(), Phase::kStep);
-  interval_clock_.restart();
+  interval_begin_.emplace(device_);
   first_step_ = step_;
+  log_->forget_summary();
   // Pinned memory takes a second per GB to make: a GPU's run makes it at the first save.
   if (device_.is_cpu()) saver_->prepare();
   // The host may be one step ahead of a GPU; on the CPU a step is complete when it
@@ -151,7 +152,8 @@ void Trainer::update(const StepBatch& batch) {
   if (router.defined()) groups_.world->all_reduce(router, comm::Reduce::kSum);
   under_way_.push_back({step_ + 1, batch.tokens, loader_->sampler().epoch(cursor_), rate,
                         flops, LateCopy(totals.values),
-                        router.defined() ? LateCopy(router) : LateCopy()});
+                        router.defined() ? LateCopy(router) : LateCopy(),
+                        Moment(device_)});
 }
 
 at::Tensor Trainer::shares() const {
@@ -228,8 +230,9 @@ void Trainer::settle() {
   last_.total_steps = total_steps_;
   last_.grad_norm = norm;
   last_.learning_rate = record.learning_rate;
+  log_->moved(record.step, total_steps_);
   if (record.step == total_steps_ || record.step % deck_.log.logging_steps == 0)
-    log_step(record);
+    log_step(std::move(record));
 }
 
 bool Trainer::accept_step(int64_t step, double loss, double norm) {
@@ -245,8 +248,8 @@ bool Trainer::accept_step(int64_t step, double loss, double norm) {
   return false;
 }
 
-void Trainer::log_step(const StepRecord& record) {
-  const double seconds = interval_clock_.restart();
+void Trainer::log_step(StepRecord record) {
+  const double seconds = record.done.seconds_since(*interval_begin_);
   last_.epoch = record.epoch;
   const auto steps = static_cast<double>(interval_steps_);
   last_.loss = interval_loss_ / steps;
@@ -266,6 +269,7 @@ void Trainer::log_step(const StepRecord& record) {
   interval_start_ = times;
   if (!interval_router_.empty()) last_.router = interval_router_.take();
   log_->step(last_);
+  interval_begin_ = std::move(record.done);
   interval_loss_ = interval_flops_ = 0;
   interval_tokens_ = interval_steps_ = 0;
   interval_rewards_ = {};
@@ -309,7 +313,7 @@ double Trainer::evaluate() {
   }
   log_->evaluation(step_, total_steps_, loss, rewards, clock.seconds());
   account("evaluation");
-  interval_clock_.restart();
+  interval_begin_.emplace(device_);
   return loss;
 }
 
@@ -377,8 +381,18 @@ void Trainer::finish(const std::string& result) {
   const auto* first = peaks.data_ptr<int64_t>();
   const auto times = spread_over_ranks(session_.activity().times(), *groups_.world);
   if (deck_.train.do_train) log::info(to_string(times));
-  log_->draw();
-  log_->summary(result, last_, times_, times, {first, first + peaks.numel()}, eval_loss_);
+  const std::vector<int64_t> peak_of_ranks(first, first + peaks.numel());
+  session_.agree([&] {
+    try {
+      log_->draw();
+      log_->summary(result, last_, times_, times, peak_of_ranks, eval_loss_);
+      log_->require_whole();
+    } catch (const Error& fault) {
+      // What was asked to stop goes on by its exit code: rows are the smaller loss.
+      if (result != "stopped") throw;
+      log::warning(fault.what());
+    }
+  });
 }
 
 }  // namespace mtrain::train

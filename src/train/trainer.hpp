@@ -12,6 +12,7 @@
 #include "late_copy.hpp"
 #include "lr_schedule.hpp"
 #include "model_files.hpp"
+#include "moment.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
@@ -48,6 +49,7 @@ class Trainer {
     double epoch, learning_rate, flops;
     LateCopy totals;  ///< values of StepTotals
     LateCopy router;  ///< summed figures, of models with experts
+    Moment done;
   };
 
   void read_inputs();
@@ -87,7 +89,7 @@ class Trainer {
   /// Settles steps until at most `late` are under way. Every rank does it at the same
   /// places.
   void settle_to(size_t late);
-  void log_step(const StepRecord& record);
+  void log_step(StepRecord record);
   double evaluate();
   /// Means over the whole evaluation set: of the loss, then of further figures; fp64 on
   /// the host; undefined where the ranks shall stop before it is through. Collective.
@@ -149,7 +151,8 @@ class Trainer {
   RouterLog interval_router_;
   DoingTimes interval_start_{};  ///< of this rank, when the interval began
   int64_t first_step_ = 0;       ///< steps done when this process began to train
-  Stopwatch interval_clock_, clock_;
+  std::optional<Moment> interval_begin_;
+  Stopwatch clock_;
   Stopwatch phase_clock_;
   std::vector<std::string> start_phases_;  ///< "weights 0.31 s": the way to step 1
   StepFigures last_{};

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <fstream>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -17,6 +16,7 @@
 #include "describe.hpp"
 #include "hub.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/timer.hpp"
 #include "patience.hpp"
@@ -205,14 +205,17 @@ void Watchdog::Impl::mind_the_hub(double seconds) {
 void Watchdog::Impl::dump(const std::string& sentence) const {
   char name[32];
   std::snprintf(name, sizeof name, "rank-%05d.json", rank);
-  std::error_code ignored;
-  std::filesystem::create_directories(options.dump_folder, ignored);
   nlohmann::json json = to_json(activity.moment());
   json["rank"] = describe(rank, names[static_cast<size_t>(rank)]);
   json["place"] = place_of(activity.moment());
   json["idle_seconds"] = patience.idle();
   json["verdict"] = sentence;
-  std::ofstream(options.dump_folder / name) << json.dump(1) << "\n";
+  try {
+    make_directory(options.dump_folder);
+    write_file_atomically(options.dump_folder / name, json.dump(1) + "\n");
+  } catch (const Error& fault) {
+    log::error(fault.what());  // the verdict matters more than its record
+  }
 }
 
 void Watchdog::Impl::say(const std::string& sentence) const {

@@ -99,7 +99,7 @@ BOOST_AUTO_TEST_CASE(deck) {
   expect_refused(outcome, {cat(deck.string(), ":3: key max_stepz"),
                            "did you mean max_steps", "no model is given"});
   expect_refused(test::run_program("mtrain", 1, {run.at("none.ini").string()}),
-                 {"cannot read deck", "none.ini"});
+                 {"cannot open", "none.ini"});
   expect_refused(test::run_program("mtrain", 1, {}), {"no deck is given", "--help"});
   expect_refused(test::run_program("mtrain", 1, {deck.string(), "--chek"}),
                  {"--chek is unknown", "--check"});

@@ -230,6 +230,13 @@ MTRAIN_OPENAT(openat64)
 MTRAIN_PWRITE(pwrite, off_t)
 MTRAIN_PWRITE(pwrite64, off64_t)
 
+ssize_t write(int file, const void* data, size_t count) {
+  const ssize_t allowed = writable(file, count);
+  if (allowed < 0) return -1;
+  return next<ssize_t(int, const void*, size_t)>("write")(file, data,
+                                                          static_cast<size_t>(allowed));
+}
+
 #define MTRAIN_PREAD(name, offset_type)                                                  \
   ssize_t name(int file, void* data, size_t count, offset_type at) {                     \
     if (fails("read", path_of(file))) return -1;                                         \

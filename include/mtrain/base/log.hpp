@@ -23,8 +23,18 @@ void to_file(const std::string& line);
 
 /// One line to stdout; nothing else is written to stdout by the libraries.
 void info(const std::string& line);
+/// info() behind the time of day, for what happens while a run goes on.
+void event(const std::string& line);
 /// One line "warning: ..." / "error: ..." to stderr.
 void warning(const std::string& line);
 void error(const std::string& line);
+
+/// Whether a person watches standard output. Open MPI gives every rank a terminal of its
+/// own, so what its parent (mpirun) writes to decides.
+bool on_terminal();
+
+/// On a terminal, the line below all others, redrawn in its place and cut at the
+/// terminal's width; "" takes it away. Elsewhere nothing.
+void status(const std::string& line);
 
 }  // namespace mtrain::log

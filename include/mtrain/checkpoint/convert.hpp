@@ -20,13 +20,6 @@ namespace mtrain::checkpoint {
 std::vector<std::string> copy_tokenizer_files(const std::filesystem::path& from,
                                               const std::filesystem::path& to);
 
-/// Writes a small file (config.json ...) under a temporary name, forces it to disk,
-/// renames.
-void write_file_atomically(const std::filesystem::path& path, const std::string& text);
-
-/// Forces names made in the folder that holds `path` to disk.
-void sync_parent(const std::filesystem::path& path);
-
 /// Rectangles that cover a tensor in row-major order, each of at most `max_elements`
 /// elements and contiguous in the tensor.
 std::vector<parallel::Box> chunks_of(const TensorInfo& tensor, int64_t max_elements);

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
+
+#include "mtrain/base/journal.hpp"
 
 namespace mtrain::report {
 
@@ -24,11 +25,13 @@ class TensorBoardWriter {
 
   /// Written through to the file at once.
   void scalars(int64_t step, const std::vector<Scalar>& scalars);
+  /// Tries once more to write what could not be written; the reason where that fails.
+  std::string fault() { return file_.fault(); }
 
  private:
   void event(int64_t step, const std::string& content);
 
-  std::ofstream file_;
+  Journal file_;
 };
 
 }  // namespace mtrain::report

@@ -1,6 +1,6 @@
-// System calls behind checked wrappers; every reader and writer of this layer goes
-// through them.
-#include "file.hpp"
+// System calls behind checked wrappers; every reader and writer of files goes through
+// them.
+#include "mtrain/base/file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 
 #include "mtrain/base/error.hpp"
 
-namespace mtrain::checkpoint {
+namespace mtrain {
 namespace {
 
 /// What the kernel is told to begin to write to disk at a time.
@@ -24,10 +24,15 @@ std::string reason(int code) {
   return cat(std::strerror(code), " (errno ", code, ")");
 }
 
-[[noreturn]] void fail(const char* verb, const std::filesystem::path& path, int code) {
+Error failure(const char* verb, const std::filesystem::path& path, int code) {
   const bool full = code == ENOSPC || code == EDQUOT;
-  throw Error(cat("cannot ", verb, " ", path.string(), ": ", reason(code)),
-              full ? "free some space, or write to another file system" : "");
+  return Error(cat("cannot ", verb, " ", path.string(), ": ", reason(code)),
+               full ? "free some space, or write to another file system"
+                    : "check the file system and your right to write there");
+}
+
+[[noreturn]] void fail(const char* verb, const std::filesystem::path& path, int code) {
+  throw failure(verb, path, code);
 }
 
 /// Repeats a call that a signal interrupted.
@@ -57,21 +62,38 @@ File::~File() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-File File::open_to_read(const std::filesystem::path& path) {
+File File::open_regular(const std::filesystem::path& path, int extra_flags) {
   // O_NONBLOCK: a pipe in the file's place must not make us wait for a writer.
-  const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | extra_flags;
   const int descriptor = retried([&] { return ::open(path.c_str(), flags); });
-  if (descriptor < 0 && errno == ELOOP)
+  if (descriptor < 0 && errno == ELOOP && (extra_flags & O_NOFOLLOW) != 0)
     throw UserError(cat(path.string(), " is a symbolic link, which is not followed"),
                     "put the file itself there, for instance with cp -L");
   if (descriptor < 0)
-    throw UserError(cat("cannot open ", path.string(), ": ", reason(errno)));
+    throw UserError(cat("cannot open ", path.string(), ": ", reason(errno)),
+                    "check the path and your right to read it");
   File file(descriptor, path);
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) fail("examine", path, errno);
-  if (!S_ISREG(status.st_mode))
-    throw UserError(cat(path.string(), " is not a regular file"));
+  file.require_regular();
   return file;
+}
+
+void File::require_regular() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail("examine", path_, errno);
+  if (S_ISDIR(status.st_mode))
+    throw UserError(cat(path_.string(), " is a folder, not a regular file"),
+                    "name a file");
+  if (!S_ISREG(status.st_mode))
+    throw UserError(cat(path_.string(), " is not a regular file"),
+                    "pipes and devices are not read or written: name a file");
+}
+
+File File::open_input(const std::filesystem::path& path) {
+  return open_regular(path, 0);
+}
+
+File File::open_to_read(const std::filesystem::path& path) {
+  return open_regular(path, O_NOFOLLOW);
 }
 
 File File::create(const std::filesystem::path& path) {
@@ -87,6 +109,16 @@ File File::open_to_write(const std::filesystem::path& path) {
   const int descriptor = retried([&] { return ::open(path.c_str(), flags); });
   if (descriptor < 0) fail("open", path, errno);
   return File(descriptor, path);
+}
+
+File File::open_to_append(const std::filesystem::path& path) {
+  // O_NONBLOCK: a pipe without a reader is refused at once.
+  const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  const int descriptor = retried([&] { return ::open(path.c_str(), flags, 0666); });
+  if (descriptor < 0) fail("write to", path, errno);
+  File file(descriptor, path);
+  file.require_regular();
+  return file;
 }
 
 int64_t File::size() const {
@@ -129,6 +161,20 @@ void File::write_at(int64_t position, const void* data, size_t count) const {
   }
 }
 
+size_t File::append(std::string_view text, std::string& fault) const {
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t put = retried(
+        [&] { return ::write(descriptor_, text.data() + done, text.size() - done); });
+    if (put <= 0) {
+      fault = failure("write", path_, put < 0 ? errno : ENOSPC).what();
+      break;
+    }
+    done += static_cast<size_t>(put);
+  }
+  return done;
+}
+
 void File::resize(int64_t size) const {
   if (retried([&] { return ::ftruncate(descriptor_, size); }) != 0)
     fail("resize", path_, errno);
@@ -139,15 +185,29 @@ void File::sync() const {
     fail("force to disk", path_, errno);
 }
 
-std::string read_text(const std::filesystem::path& path, int64_t limit) {
-  const File file = File::open_to_read(path);
+std::string read_text(const File& file, int64_t limit) {
   const int64_t size = file.size();
   if (size > limit)
-    throw UserError(cat(path.string(), " has ", size, " bytes, more than the ", limit,
-                        " such a file may have"));
+    throw UserError(cat(file.path().string(), " has ", size, " bytes, more than the ",
+                        limit, " such a file may have"),
+                    "check that this is the file you meant");
   std::string text(static_cast<size_t>(size), '\0');
   file.read_at(0, text.data(), text.size());
   return text;
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  try {
+    const File file = File::create(temporary);
+    file.write_at(0, text.data(), text.size());
+    file.sync();
+    rename_file(temporary, path);
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  sync_parent(path);
 }
 
 bool has_entry(const std::filesystem::path& path) {
@@ -163,6 +223,10 @@ void sync_directory(const std::filesystem::path& folder) {
   const int code = errno;
   ::close(descriptor);
   if (result != 0) fail("force to disk", folder, code);
+}
+
+void sync_parent(const std::filesystem::path& path) {
+  sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 void rename_file(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -182,4 +246,4 @@ void remove_file(const std::filesystem::path& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("remove", path, errno);
 }
 
-}  // namespace mtrain::checkpoint
+}  // namespace mtrain
