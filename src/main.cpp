@@ -1,4 +1,5 @@
 // mtrain: trains a model as a deck says. `mpirun -np N ./mtrain DECK [key=value ...]`.
+#include <algorithm>
 #include <cstdio>
 
 #include "mtrain/base/log.hpp"
@@ -13,7 +14,7 @@ using namespace mtrain;
 
 /// What is printed where the command line needs no deck; empty where it does.
 std::string answer(const config::CommandLine& line) {
-  if (line.help) return config::help_text(config::Purpose::kTrain);
+  if (line.help) return config::help_text(config::Purpose::kTrain, line.topic);
   if (line.version) return "mtrain " MTRAIN_VERSION "\n";
   if (line.dump_reference) return config::deck_reference_markdown();
   if (line.dump_coming_from) return config::coming_from_markdown();
@@ -25,7 +26,9 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kTrain, argc, argv); });
-  const std::string text = answer(line);
+  if (line.quiet) log::set_level(std::max(log::level(), log::Level::kWarning));
+  std::string text;
+  session.agree([&] { text = answer(line); });
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
   if (line.doctor) return doctor::examine(session);
@@ -42,7 +45,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   const int world = line.world_size.value_or(session.world_size());
   if (!line.dump_deck && !line.plan_search)
     session.agree([&] { config::validate_layout(parsed.deck, world); });
-  log::info(config::dump_deck(parsed));
+  log::info(line.dump_deck ? config::dump_deck(parsed) : config::deck_summary(parsed));
   if (line.dump_deck) return kExitOk;
   if (line.plan_search) {
     std::string table;

@@ -5,6 +5,7 @@
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/positional_options.hpp>
+#include <utility>
 
 #include "entry.hpp"
 #include "flags.hpp"
@@ -64,7 +65,9 @@ int64_t number_after(const po::option& option, const Limits& limits, int64_t hig
 }
 
 void take_word(const std::string& word, CommandLine& out, Faults& faults) {
-  if (word.starts_with('-')) {
+  if (word == "-h") {
+    out.help = true;
+  } else if (word.starts_with('-')) {
     faults.add("", cat("flag ", shown(word), " is unknown"),
                "flags have two dashes, keys are given as key=value; see --help");
   } else if (word.find('=') != std::string::npos) {
@@ -84,6 +87,7 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   if (name == "help") out.help = true;
   if (name == "version") out.version = true;
   if (name == "check") out.check = true;
+  if (name == "quiet") out.quiet = true;
   if (name == "dump-deck") out.dump_deck = true;
   if (name == "ranks") out.ranks = true;
   if (name == "dump-reference") out.dump_reference = true;
@@ -104,7 +108,8 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   }
 }
 
-void check_together(const CommandLine& out, Faults& faults) {
+void check_together(CommandLine& out, Faults& faults) {
+  if (out.help) out.topic = std::exchange(out.deck, "");
   const bool needs_no_deck =
       out.help || out.version || out.dump_reference || out.dump_coming_from || out.doctor;
   if (out.deck.empty() && !needs_no_deck) {

@@ -1,7 +1,10 @@
 // Owns the text of --help and the list of flags; called by the programs and the command
 // line.
+#include <set>
+
 #include "flags.hpp"
 #include "key_table.hpp"
+#include "mtrain/base/error.hpp"
 
 namespace mtrain::config {
 
@@ -94,8 +97,9 @@ std::string usage(Purpose program) {
 
 std::vector<Flag> flags_of(Purpose program) {
   std::vector<Flag> flags = {
-      {"help", "", "print this text"},
+      {"help", "", "print this text; --help KEY tells of one key or section"},
       {"version", "", "print the version"},
+      {"quiet", "", "print warnings and errors only"},
   };
   if (program == Purpose::kPrepare) {
     flags.push_back({"show", "N", "print record N of the store as a table"});
@@ -123,7 +127,48 @@ std::vector<Flag> flags_of(Purpose program) {
   return flags;
 }
 
-std::string help_text(Purpose program) {
+namespace {
+
+/// Beside [data] mprep reads the model's tokenizer, what is trained, and for reference
+/// log-probabilities the model itself.
+bool reads(Purpose program, const Key& key) {
+  static const std::set<std::string> sections = {"model", "data", "dpo"};
+  static const std::set<std::string> keys = {
+      "stage", "seed", "compat", "device", "backend", "per_device_train_batch_size"};
+  return program != Purpose::kPrepare || sections.contains(key.section) ||
+         keys.contains(key.name);
+}
+
+std::string keys_text(Purpose program, const SectionInfo& section) {
+  std::string rows;
+  for (const Key& key : all_keys())
+    if (key.section == section.name && reads(program, key)) rows += key_row(key);
+  return rows.empty() ? "" : cat("\n[", section.name, "]  ", section.title, "\n", rows);
+}
+
+std::string topic_text(Purpose program, const std::string& topic) {
+  std::vector<std::string> names;
+  for (const SectionInfo& section : all_sections()) {
+    if (section.name == topic) return keys_text(program, section).substr(1);
+    names.push_back(section.name);
+  }
+  for (const Key& key : all_keys()) {
+    names.push_back(key.name);
+    if (key.name != topic) continue;
+    std::string out = cat("[", key.section, "] ", key.name, " = ", key.default_text, "\n");
+    out += row("  ", cat(key.type, limits_suffix(key), ": ", key.meaning));
+    return key.note.empty() ? out : out + row("  ", key.note);
+  }
+  const std::string near = nearest(topic, names);
+  throw UserError(cat("--help ", shown(topic), ": no key or section of that name"),
+                  near.empty() ? "--help alone lists all of them"
+                               : cat("did you mean ", near, "?"));
+}
+
+}  // namespace
+
+std::string help_text(Purpose program, const std::string& topic) {
+  if (!topic.empty()) return topic_text(program, topic);
   std::string out = usage(program) + "\nFlags\n";
   for (const Flag& flag : flags_of(program)) {
     if (flag.hidden) continue;
@@ -136,12 +181,7 @@ std::string help_text(Purpose program) {
       "as\n"
       "LLaMA-Factory has them. key=value on the command line wins. null leaves a key at\n"
       "its default. docs/deck.md says more, also about names of other programs.\n";
-  for (const SectionInfo& section : all_sections()) {
-    out += cat("\n[", section.name, "]  ", section.title, "\n");
-    for (const Key& key : all_keys()) {
-      if (key.section == section.name) out += key_row(key);
-    }
-  }
+  for (const SectionInfo& section : all_sections()) out += keys_text(program, section);
   return out;
 }
 

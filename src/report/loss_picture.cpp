@@ -34,18 +34,30 @@ double mark_distance(double range, int about) {
   return 10 * power;
 }
 
-template <class Get>
-Span span_of(const LossCurve& curve, const Get& get) {
-  Span span{HUGE_VAL, -HUGE_VAL};
-  for (const auto* points : {&curve.training, &curve.evaluation}) {
-    for (const Point& p : *points) {
-      span.low = std::min(span.low, get(p));
-      span.high = std::max(span.high, get(p));
-    }
-  }
-  if (span.low > span.high) return {};
-  if (span.low == span.high) return {span.low - 0.5, span.high + 0.5};
-  return span;
+/// From the smallest to the largest value; one apart where all are equal.
+Span span_of(std::vector<double> values) {
+  if (values.empty()) return {};
+  const auto [low, high] = std::ranges::minmax(values);
+  return low == high ? Span{low - 0.5, high + 0.5} : Span{low, high};
+}
+
+std::vector<double> steps_of(const LossCurve& curve) {
+  std::vector<double> steps;
+  for (const auto* points : {&curve.training, &curve.evaluation})
+    for (const Point& p : *points) steps.push_back(p.step);
+  return steps;
+}
+
+/// The losses the picture has room for: all evaluations, and of the raw losses all but
+/// the hundredth part at either end, so that a few spikes don't flatten the rest.
+std::vector<double> losses_of(const LossCurve& curve) {
+  std::vector<double> raw;
+  for (const Point& p : curve.training) raw.push_back(p.value);
+  std::ranges::sort(raw);
+  const auto spikes = static_cast<std::ptrdiff_t>(raw.size() / 100);
+  std::vector<double> losses(raw.begin() + spikes, raw.end() - spikes);
+  for (const Point& p : curve.evaluation) losses.push_back(p.value);
+  return losses;
 }
 
 std::string mark_text(double value, double mark) {
@@ -59,17 +71,19 @@ class Chart {
  public:
   explicit Chart(const LossCurve& curve)
       : svg_(kWidth, kHeight),
-        x_(axis(span_of(curve, [](const Point& p) { return p.step; }), 8)),
-        y_(axis(span_of(curve, [](const Point& p) { return p.value; }), 6)) {
+        x_(axis(span_of(steps_of(curve)), 8)),
+        y_(axis(span_of(losses_of(curve)), 6)) {
     const double margin = 0.05 * (y_.span.high - y_.span.low);
     y_.span = {y_.span.low - margin, y_.span.high + margin};
+    x_.mark = std::max(1.0, x_.mark);  // there are no half steps
   }
 
+  /// Where a point is drawn: at the frame's edge if it lies beyond.
   Place place(const Point& p) const {
     const double x = (p.step - x_.span.low) / (x_.span.high - x_.span.low);
     const double y = (p.value - y_.span.low) / (y_.span.high - y_.span.low);
     return {kLeft + x * (kWidth - kLeft - kRight),
-            kHeight - kBottom - y * (kHeight - kTop - kBottom)};
+            kHeight - kBottom - std::clamp(y, 0.0, 1.0) * (kHeight - kTop - kBottom)};
   }
 
   void axes() {
@@ -78,7 +92,7 @@ class Chart {
       svg_.line({kLeft, y}, {kWidth - kRight, y}, "#e3e3e3");
       svg_.text({kLeft - 8, y + 4}, mark_text(v, y_.mark), "end", 12);
     }
-    for (double v = first(x_); v <= x_.span.high; v += std::max(1.0, x_.mark)) {
+    for (double v = first(x_); v <= x_.span.high; v += x_.mark) {
       const double x = place({v, y_.span.low}).x;
       svg_.line({x, kHeight - kBottom}, {x, kHeight - kBottom + 5}, "#888888");
       svg_.text({x, kHeight - kBottom + 20}, mark_text(v, 1), "middle", 12);
@@ -87,6 +101,7 @@ class Chart {
               "#888888");
     svg_.text({kLeft + (kWidth - kLeft - kRight) / 2, kHeight - 10}, "step", "middle",
               13);
+    svg_.text({kLeft - 8, kTop - 8}, "loss", "end", 13);
   }
 
   void curve(const std::vector<Point>& points, const std::string& colour, double width,
@@ -134,14 +149,12 @@ class Chart {
 }  // namespace
 
 std::vector<Point> smoothed(const std::vector<Point>& points) {
-  const double window = std::clamp(static_cast<double>(points.size()) / 10, 1.0, 50.0);
-  const double memory = 1 - 1 / window;
+  const auto count = static_cast<double>(points.size());
+  const double memory = 1.8 * (1 / (1 + std::exp(-0.05 * count)) - 0.5);
   std::vector<Point> result;
-  double sum = 0, weight = 0;
   for (const Point& p : points) {
-    sum = memory * sum + p.value;
-    weight = memory * weight + 1;
-    result.push_back({p.step, sum / weight});
+    const double last = result.empty() ? p.value : result.back().value;
+    result.push_back({p.step, memory * last + (1 - memory) * p.value});
   }
   return result;
 }

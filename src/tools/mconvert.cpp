@@ -64,6 +64,7 @@ Arguments parse(int argc, char** argv) {
                   .run(),
               map);
     po::notify(map);
+    out.help = out.help || std::ranges::find(words, "-h") != words.end();
     out.has_to_hf_flags = !map["dtype"].defaulted() || !map["max-shard-size"].defaulted();
   } catch (const po::error& error) {
     throw UserError(cat("mconvert: ", error.what()), "see mconvert --help");

@@ -1,6 +1,8 @@
 // mprep: turns datasets into a token store. `./mprep DECK [key=value ...] [--show N]`.
+#include <algorithm>
 #include <cstdio>
 
+#include "mtrain/base/log.hpp"
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/train/run.hpp"
 #include "program.hpp"
@@ -13,13 +15,14 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kPrepare, argc, argv); });
-  if (line.help || line.version) {
-    if (session.rank() != 0) return kExitOk;
-    if (line.version) std::puts("mprep " MTRAIN_VERSION);
-    if (line.help)
-      std::fputs(config::help_text(config::Purpose::kPrepare).c_str(), stdout);
-    return kExitOk;
-  }
+  std::string text;
+  if (line.version) text = "mprep " MTRAIN_VERSION "\n";
+  session.agree([&] {
+    if (line.help) text = config::help_text(config::Purpose::kPrepare, line.topic);
+  });
+  if (session.rank() == 0) std::fputs(text.c_str(), stdout);
+  if (!text.empty()) return kExitOk;
+  if (line.quiet) log::set_level(std::max(log::level(), log::Level::kWarning));
   const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;

@@ -12,6 +12,8 @@ namespace mtrain::config {
 
 struct CommandLine {
   bool help = false;
+  std::string topic;  ///< with help: a key or section to tell of; empty for all
+  bool quiet = false;  ///< print warnings and errors only
   bool version = false;
   bool check = false;
   bool dump_deck = false;
@@ -31,7 +33,9 @@ struct CommandLine {
 /// flag (with the nearest known one), a missing DECK, and flags of the other program.
 CommandLine parse_command_line(Purpose program, int argc, const char* const* argv);
 
-/// What `--help` prints: usage, flags and every key with type, default and meaning.
-std::string help_text(Purpose program);
+/// What `--help` prints: usage, flags and every key that `program` reads, with type,
+/// default and meaning. With a `topic`, what is known of that key, or the keys of that
+/// section. Throws UserError with the nearest name for an unknown one.
+std::string help_text(Purpose program, const std::string& topic);
 
 }  // namespace mtrain::config

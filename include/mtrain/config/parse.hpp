@@ -73,6 +73,9 @@ std::string value_text(const Deck& deck, const std::string& key);
 /// Every key with its value and origin as an INI deck that parses back to the same Deck.
 std::string dump_deck(const ParsedDeck& parsed);
 
+/// The same of the keys alone that do not have their defaults.
+std::string deck_summary(const ParsedDeck& parsed);
+
 /// docs/deck.md: every key, and every known name that is refused or has no effect.
 std::string deck_reference_markdown();
 

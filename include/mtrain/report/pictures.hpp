@@ -15,8 +15,8 @@ struct LossCurve {
   std::vector<Point> training, evaluation;  ///< in the order of steps, finite
 };
 
-/// Exponential mean over about a tenth of the points (at most 50), weighted so that it
-/// starts at the first value.
+/// Exponential mean with the memory of LLaMA-Factory's loss plots (smooth() in its
+/// extras/ploting.py), so that pictures compare: 0.9 for long runs, less for short ones.
 std::vector<Point> smoothed(const std::vector<Point>& points);
 
 /// Training loss, raw and smoothed, and a dot for each evaluation.

@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(there_is_one_deck) {
 }
 
 BOOST_AUTO_TEST_CASE(help_lists_every_key_in_a_narrow_page) {
-  const std::string help = help_text(Purpose::kTrain);
+  const std::string help = help_text(Purpose::kTrain, "");
   for (const Key& key : all_keys()) CHECK_HAS(help, "\n  " + key.name);
   for (const SectionInfo& section : all_sections())
     CHECK_HAS(help, "\n[" + section.name + "]");
@@ -87,9 +87,29 @@ BOOST_AUTO_TEST_CASE(help_lists_every_key_in_a_narrow_page) {
 }
 
 BOOST_AUTO_TEST_CASE(help_shows_type_default_and_meaning) {
-  const std::string help = help_text(Purpose::kTrain);
+  const std::string help = help_text(Purpose::kTrain, "");
   CHECK_HAS(help, "learning_rate ", "5e-05", "float", "(>=0)", "(pt, sft, dpo)");
-  CHECK_HAS(help_text(Purpose::kPrepare), "--show N", "mprep");
+}
+
+BOOST_AUTO_TEST_CASE(help_of_mprep_has_the_keys_it_reads) {
+  const std::string help = help_text(Purpose::kPrepare, "");
+  CHECK_HAS(help, "--show N", "mprep", "[data]", "\n  cutoff_len ", "\n  stage ");
+  BOOST_TEST(!has(help, "learning_rate"));
+  BOOST_TEST(!has(help, "[parallel]\n"));
+}
+
+BOOST_AUTO_TEST_CASE(help_tells_of_one_key_or_section) {
+  BOOST_TEST(command_line({"-h"}).help);
+  BOOST_TEST(command_line({"--help", "seed"}).topic == "seed");
+  CHECK_HAS(help_text(Purpose::kTrain, "learning_rate"),
+            "[optimizer] learning_rate = 5e-05", "float (>=0): ");
+  const std::string section = help_text(Purpose::kTrain, "moe");
+  CHECK_HAS(section, "[moe]", "moe_aux_loss_coeff");
+  BOOST_TEST(!has(section, "learning_rate"));
+  BOOST_CHECK_EXCEPTION(help_text(Purpose::kTrain, "learning_rat"), UserError,
+                        [](const UserError& fault) {
+                          return has(fault.remedy(), "did you mean learning_rate?");
+                        });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

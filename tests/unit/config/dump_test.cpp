@@ -49,6 +49,13 @@ BOOST_AUTO_TEST_CASE(a_dump_has_every_key_and_its_origin) {
   CHECK_HAS(dump, "# deck (run.ini:2)", "# command line", "# default", "[optimizer]");
 }
 
+BOOST_AUTO_TEST_CASE(a_summary_has_what_differs_from_defaults) {
+  const std::string summary = deck_summary(parse("[train]\nseed = 9\n"));
+  CHECK_HAS(summary, "[train]\n", "seed = 9 ", "# deck (run.ini:2)", "--dump-deck");
+  BOOST_TEST(!has(summary, "# default"));
+  BOOST_TEST(!has(summary, "adam_beta1"));
+}
+
 BOOST_AUTO_TEST_CASE(a_dump_keeps_a_fixed_learning_rate_floor) {
   const ParsedDeck first = parse_yaml(
       "lr_scheduler_type: cosine_with_min_lr\nlr_scheduler_kwargs: {min_lr_rate: 0.1}\n");

@@ -121,6 +121,18 @@ BOOST_AUTO_TEST_CASE(the_loss_curve) {
   BOOST_TEST(count(loss_picture({"one", {{5, 2.0}}, {}}), "nan") == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(a_spike_does_not_flatten_the_curve) {
+  LossCurve curve{"spike", {}, {}};
+  for (int i = 1; i <= 300; ++i) curve.training.push_back({1.0 * i, 2.0 + i % 5 * 0.1});
+  const std::string calm = loss_picture(curve);
+  curve.training[150].value = 1e6;
+  const std::string spiky = loss_picture(curve);
+  for (const char* mark : {">2.0<", ">2.1<", ">2.4<"}) {
+    BOOST_TEST(count(calm, mark) == 1u, mark);
+    BOOST_TEST(count(spiky, mark) == 1u, mark);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_load_of_experts) {
   const std::string svg =
       load_picture("loads", {{0, {1.0, 1.0, 0.0, 2.0}}, {2, {4.0, 0, 0, 0}}});
