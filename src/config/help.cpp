@@ -2,6 +2,7 @@
 // line.
 #include <set>
 
+#include "entry.hpp"
 #include "flags.hpp"
 #include "key_table.hpp"
 #include "mtrain/base/error.hpp"
