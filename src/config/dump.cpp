@@ -34,7 +34,9 @@ std::string dump_deck(const ParsedDeck& parsed) {
 }
 
 std::string deck_summary(const ParsedDeck& parsed) {
-  return text_of(parsed, [](const Origin& origin) { return origin.kind != Origin::Kind::kDefault; }) +
+  return text_of(
+             parsed,
+             [](const Origin& origin) { return origin.kind != Origin::Kind::kDefault; }) +
          "(all other keys have their defaults: --dump-deck)\n";
 }
 

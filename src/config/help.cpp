@@ -156,14 +156,15 @@ std::string topic_text(Purpose program, const std::string& topic) {
   for (const Key& key : all_keys()) {
     names.push_back(key.name);
     if (key.name != topic) continue;
-    std::string out = cat("[", key.section, "] ", key.name, " = ", key.default_text, "\n");
+    std::string out =
+        cat("[", key.section, "] ", key.name, " = ", key.default_text, "\n");
     out += row("  ", cat(key.type, limits_suffix(key), ": ", key.meaning));
     return key.note.empty() ? out : out + row("  ", key.note);
   }
   const std::string near = nearest(topic, names);
-  throw UserError(cat("--help ", shown(topic), ": no key or section of that name"),
-                  near.empty() ? "--help alone lists all of them"
-                               : cat("did you mean ", near, "?"));
+  throw UserError(
+      cat("--help ", shown(topic), ": no key or section of that name"),
+      near.empty() ? "--help alone lists all of them" : cat("did you mean ", near, "?"));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace mtrain::config {
 
 struct CommandLine {
   bool help = false;
-  std::string topic;  ///< with help: a key or section to tell of; empty for all
+  std::string topic;   ///< with help: a key or section to tell of; empty for all
   bool quiet = false;  ///< print warnings and errors only
   bool version = false;
   bool check = false;
