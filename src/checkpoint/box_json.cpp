@@ -22,6 +22,10 @@ parallel::Box box_from_json(const json& value) {
   box.full = integer_list(value.at("full"));
   box.offset = integer_list(value.at("offset"));
   box.extent = integer_list(value.at("extent"));
+  if (box.offset.size() != box.full.size() || box.extent.size() != box.full.size())
+    throw UserError(cat("tensor \"", box.tensor, "\": offset [", join(box.offset, ", "),
+                        "] and extent [", join(box.extent, ", "), "] do not fit shape [",
+                        join(box.full, ", "), "]"));
   if (!is_inside(box))
     throw UserError(cat(parallel::to_string(box), " lies outside shape [",
                         join(box.full, ", "), "]"));

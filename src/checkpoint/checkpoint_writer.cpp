@@ -57,7 +57,7 @@ struct CheckpointWriter::State {
   State(std::filesystem::path where, int64_t step, int rank, int world)
       : folder(std::move(where)),
         summary{step, rank, world, 0, 0, {}},
-        file(h5::HostedFile::create(folder / rank_file_name(rank))) {}
+        file(folder / rank_file_name(rank)) {}
 
   std::filesystem::path folder;
   RankFile summary;
@@ -201,7 +201,7 @@ void CheckpointWriter::close() {
   std::ranges::sort(sorted.boxes, {}, &StoredBox::position);
   summary.structure_crc = sorted.structure_crc = structure_crc(file, sorted.boxes);
   // As a reader would see it, while there is still a chance to fail before the commit.
-  check_structure(file.path(), rank_file_from_json(to_json(sorted)));
+  check_structure(file, rank_file_from_json(to_json(sorted)));
 }
 
 std::string CheckpointWriter::finish() {

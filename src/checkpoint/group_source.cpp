@@ -54,6 +54,12 @@ const TensorInfo& GroupSource::require(const Box& box) const {
                         join(info->shape, ", "), "], not [", join(box.full, ", "),
                         "] as needed for ", parallel::to_string(box)),
                     "the checkpoint must be of the same model");
+  std::vector<Box> stored;
+  for (const Piece& piece : stored_.at(box.tensor)) stored.push_back(piece.stored->box);
+  const auto missing = uncovered(box, stored);
+  if (!missing.empty())
+    throw UserError(cat(folder_, ": ", parallel::to_string(missing.front()), " of group ",
+                        name_, " is in none of the rank files"));
   return *info;
 }
 
@@ -76,9 +82,6 @@ void GroupSource::assemble(const Box& box, void* out) const {
     if (missing.empty()) return;
     missing = take(piece, missing, box, out);
   }
-  if (!missing.empty())
-    throw UserError(cat(folder_, ": ", parallel::to_string(missing.front()), " of group ",
-                        name_, " is in none of the rank files"));
 }
 
 /// Reads what the piece has of the missing parts; returns what is missing then.

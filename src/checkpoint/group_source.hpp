@@ -49,7 +49,8 @@ class GroupSource : public TensorSource {
     const StoredBox* stored;
   };
 
-  /// Throws UserError unless the box belongs to a tensor of the group.
+  /// Throws UserError unless the box belongs to a tensor of the group and is stored: so
+  /// no memory is asked for that no file fills.
   const TensorInfo& require(const parallel::Box& box) const;
   void assemble(const parallel::Box& box, void* out) const;
   std::vector<parallel::Box> take(const Piece& piece,

@@ -1,4 +1,4 @@
-// The few HDF5 calls checkpoints need, wrapped; used by rank files only.
+// The few HDF5 calls that writing a checkpoint needs, wrapped; used for rank files only.
 #include "h5.hpp"
 
 #include "mtrain/checkpoint/inspect.hpp"
@@ -6,19 +6,10 @@
 namespace mtrain::checkpoint::h5 {
 namespace {
 
-constexpr size_t kMaxString = 1 << 16;
-constexpr hssize_t kMaxIntegers = 64;
-
 herr_t keep_first(unsigned, const H5E_error2_t* error, void* text) {
   auto& cause = *static_cast<std::string*>(text);
   if (cause.empty() && error->desc) cause = error->desc;
   return 0;
-}
-
-AttributeHandle open_attribute(hid_t object, const char* name) {
-  AttributeHandle attribute(H5Aopen(object, name, H5P_DEFAULT));
-  if (!attribute.valid()) throw Error(cat("has no attribute \"", name, "\""));
-  return attribute;
 }
 
 }  // namespace
@@ -46,18 +37,6 @@ SpaceHandle make_space(const std::vector<int64_t>& extents) {
   const int rank = static_cast<int>(dims.size());
   return SpaceHandle(
       checked(H5Screate_simple(rank, dims.data(), nullptr), "make a dataspace"));
-}
-
-std::vector<int64_t> space_extents(hid_t space) {
-  const H5S_class_t kind = H5Sget_simple_extent_type(space);
-  if (kind == H5S_SCALAR) return {};
-  if (kind != H5S_SIMPLE) throw Error("has neither a simple nor a scalar dataspace");
-  const int rank = checked(H5Sget_simple_extent_ndims(space), "read a rank");
-  std::vector<hsize_t> dims(static_cast<size_t>(rank));
-  std::vector<hsize_t> limits(dims.size());
-  checked(H5Sget_simple_extent_dims(space, dims.data(), limits.data()), "read extents");
-  if (dims != limits) throw Error("has extents that can grow");
-  return std::vector<int64_t>(dims.begin(), dims.end());
 }
 
 void write_attribute(hid_t object, const char* name, const std::vector<int64_t>& values) {
@@ -91,34 +70,6 @@ void write_attribute(hid_t object, const char* name, const std::string& value) {
               cat("create attribute ", name)));
   checked(H5Awrite(attribute.get(), type.get(), value.c_str()),
           cat("write attribute ", name));
-}
-
-std::vector<int64_t> read_integers(hid_t object, const char* name) {
-  const AttributeHandle attribute = open_attribute(object, name);
-  const TypeHandle type(checked(H5Aget_type(attribute.get()), "read a type"));
-  const SpaceHandle space(checked(H5Aget_space(attribute.get()), "read a dataspace"));
-  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
-  if (H5Tget_class(type.get()) != H5T_INTEGER || count < 0 || count > kMaxIntegers)
-    throw Error(cat("attribute \"", name, "\" is no short list of integers"));
-  std::vector<int64_t> values(static_cast<size_t>(count));
-  if (count > 0)
-    checked(H5Aread(attribute.get(), H5T_NATIVE_INT64, values.data()),
-            cat("read attribute ", name));
-  return values;
-}
-
-std::string read_string(hid_t object, const char* name) {
-  const AttributeHandle attribute = open_attribute(object, name);
-  const TypeHandle type(checked(H5Aget_type(attribute.get()), "read a type"));
-  const SpaceHandle space(checked(H5Aget_space(attribute.get()), "read a dataspace"));
-  const size_t size = H5Tget_size(type.get());
-  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 ||
-      H5Sget_simple_extent_npoints(space.get()) != 1 || size > kMaxString)
-    throw Error(cat("attribute \"", name, "\" is no string of fixed length"));
-  std::string value(size, '\0');
-  checked(H5Aread(attribute.get(), type.get(), value.data()),
-          cat("read attribute ", name));
-  return value.substr(0, value.find('\0'));
 }
 
 }  // namespace mtrain::checkpoint::h5

@@ -69,13 +69,8 @@ Result checked(Result id, const std::string& what) {
 void write_attribute(hid_t object, const char* name, const std::vector<int64_t>& values);
 void write_attribute(hid_t object, const char* name, int64_t value);
 void write_attribute(hid_t object, const char* name, const std::string& value);
-/// Throw Error when absent or of another type.
-std::vector<int64_t> read_integers(hid_t object, const char* name);
-std::string read_string(hid_t object, const char* name);
 
 /// Simple dataspace of these extents; a scalar one for none.
 SpaceHandle make_space(const std::vector<int64_t>& extents);
-/// Extents of a simple or scalar dataspace; throws Error for others.
-std::vector<int64_t> space_extents(hid_t space);
 
 }  // namespace mtrain::checkpoint::h5

@@ -145,24 +145,11 @@ FileHandle create_file(const PropertyHandle& access, const std::filesystem::path
 
 }  // namespace
 
-HostedFile HostedFile::create(const std::filesystem::path& path) {
-  return HostedFile(File::create(path), Mode::kCreate);
-}
-
-HostedFile HostedFile::open(const std::filesystem::path& path) {
-  return HostedFile(File::open_to_read(path), Mode::kRead);
-}
-
-HostedFile::HostedFile(File file, Mode mode)
-    : file_(std::move(file)), driver_(register_driver()), handle_(H5I_INVALID_HID) {
-  const PropertyHandle access = access_through(driver_.get(), this, file_);
-  if (mode == Mode::kCreate) {
-    handle_ = create_file(access, file_.path());
-  } else {
-    handle_ = FileHandle(H5Fopen(file_.path().c_str(), H5F_ACC_RDONLY, access.get()));
-  }
+HostedFile::HostedFile(const std::filesystem::path& path)
+    : file_(File::create(path)),
+      driver_(register_driver()),
+      handle_(create_file(access_through(driver_.get(), this, file_), path)) {
   check();
-  checked(handle_.get(), "open as HDF5");
 }
 
 void HostedFile::check() const {

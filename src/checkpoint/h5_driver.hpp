@@ -11,15 +11,12 @@
 
 namespace mtrain::checkpoint::h5 {
 
-/// An HDF5 file. After any call into HDF5 for it, check() tells whether its bytes
+/// A new HDF5 file. After any call into HDF5 for it, check() tells whether its bytes
 /// arrived.
 class HostedFile {
  public:
-  /// A new file. Throws Error naming path and errno.
-  static HostedFile create(const std::filesystem::path& path);
-  /// An existing one, to read; links are not followed. What HDF5 cannot make sense of
-  /// throws Error.
-  static HostedFile open(const std::filesystem::path& path);
+  /// Throws Error naming path and errno.
+  explicit HostedFile(const std::filesystem::path& path);
   HostedFile(const HostedFile&) = delete;
   HostedFile& operator=(const HostedFile&) = delete;
 
@@ -44,9 +41,6 @@ class HostedFile {
   }
 
  private:
-  enum class Mode { kCreate, kRead };
-  HostedFile(File file, Mode mode);
-
   File file_;
   std::exception_ptr failure_;
   Handle<H5FDunregister> driver_;

@@ -52,12 +52,12 @@ OpenRankFile::OpenRankFile(const std::filesystem::path& folder, const RankFile& 
     throw UserError(
         cat(path, " has ", file_.size(), " bytes, the manifest says ", expected.bytes),
         remedy);
-  // Before HDF5 parses anything: the bytes it will parse are those once written.
+  // First of all: the bytes that are parsed next are those once written.
   if (structure_crc(file_, expected.boxes) != expected.structure_crc)
     throw UserError(cat(path, ": the file's structure does not match its checksum"),
                     remedy);
   try {
-    check_structure(file_.path(), expected);
+    check_structure(file_, expected);
   } catch (const Error& fault) {
     throw UserError(cat(path, ": ", fault.what()), remedy);
   }

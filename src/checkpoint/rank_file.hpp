@@ -14,7 +14,7 @@ namespace mtrain::checkpoint {
 inline constexpr char kRankFileFormat[] = "mtrain-rank-file";
 
 /// A rank file whose structure equals what the manifest says: size, CRC of everything but
-/// the tensors' bytes, then HDF5's own view of it (hard links only, two levels,
+/// the tensors' bytes, then what HDF5 programs see in it (hard links only, two levels,
 /// contiguous little-endian datasets of float32 or uint16, no filters, no external
 /// storage).
 class OpenRankFile {
@@ -41,6 +41,6 @@ uint32_t crc_of(const File& file, const StoredBox& stored);
 
 /// Throws Error unless the HDF5 file holds exactly the boxes expected, in the allowed
 /// form.
-void check_structure(const std::filesystem::path& path, const RankFile& expected);
+void check_structure(const File& file, const RankFile& expected);
 
 }  // namespace mtrain::checkpoint

@@ -1,110 +1,119 @@
-// The allow-list for HDF5 structure: refuses everything our writer does not produce.
+// The allow-list for a rank file's HDF5 structure: refuses everything our writer does not
+// produce. Read without the HDF5 library; called before tensors are read from the file.
 #include <algorithm>
 #include <map>
 
 #include "dtype.hpp"
-#include "h5.hpp"
-#include "h5_driver.hpp"
+#include "mtrain/base/error.hpp"
+#include "mtrain/storage/hdf5_file.hpp"
 #include "rank_file.hpp"
 
 namespace mtrain::checkpoint {
 namespace {
 
-struct Link {
-  std::string name;
-  H5L_type_t type;
-};
+using storage::Hdf5Attribute;
+using storage::Hdf5Dataset;
+using storage::Hdf5File;
+using storage::Hdf5Link;
+using storage::Hdf5Object;
+using storage::Hdf5Type;
 
-herr_t add_link(hid_t, const char* name, const H5L_info_t* info, void* links) {
-  static_cast<std::vector<Link>*>(links)->push_back({name, info->type});
-  return 0;
+/// An object that a hard link of `group` leads to.
+const Hdf5Object& follow(Hdf5File& file, const Hdf5Link& link) {
+  if (!link.object)
+    throw Error(
+        cat("\"", link.name, "\" is a soft or external link, which is not followed"));
+  return file.object(link);
 }
 
-/// Names of all links of a group; only hard links to objects of the kind wanted are
-/// accepted.
-std::vector<std::string> links_of(hid_t group, H5O_type_t wanted) {
-  std::vector<Link> links;
-  h5::checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, add_link, &links),
-              "list a group");
-  std::vector<std::string> names;
-  for (Link& link : links) {
-    if (link.type != H5L_TYPE_HARD)
-      throw Error(
-          cat("\"", link.name, "\" is a soft or external link, which is not followed"));
-    H5O_info_t object;
-    h5::checked(H5Oget_info_by_name2(group, link.name.c_str(), &object, H5O_INFO_BASIC,
-                                     H5P_DEFAULT),
-                cat("read object ", link.name));
-    if (object.type != wanted)
-      throw Error(cat("\"", link.name, "\" is not a ",
-                      wanted == H5O_TYPE_GROUP ? "group" : "dataset"));
-    names.push_back(std::move(link.name));
+const Hdf5Attribute& attribute_of(const Hdf5Object& object, const char* name) {
+  const auto found = object.attributes.find(name);
+  if (found == object.attributes.end())
+    throw Error(cat("has no attribute \"", name, "\""));
+  return found->second;
+}
+
+/// Names the attribute that a fault is about.
+template <class Read>
+auto read_attribute(const Hdf5Object& object, const char* name, const Read& read) {
+  const Hdf5Attribute& attribute = attribute_of(object, name);
+  try {
+    return read(attribute);
+  } catch (const Error& fault) {
+    throw Error(cat("attribute \"", name, "\": ", fault.what()));
   }
-  return names;
 }
 
-void check_layout(hid_t dataset) {
-  const h5::PropertyHandle properties(
-      h5::checked(H5Dget_create_plist(dataset), "read a layout"));
-  if (H5Pget_layout(properties.get()) != H5D_CONTIGUOUS)
+std::vector<int64_t> read_integers(const Hdf5File& file, const Hdf5Object& object,
+                                   const char* name) {
+  return read_attribute(object, name,
+                        [&](const Hdf5Attribute& a) { return file.integers(a); });
+}
+
+std::string read_string(Hdf5File& file, const Hdf5Object& object, const char* name) {
+  return read_attribute(object, name,
+                        [&](const Hdf5Attribute& a) { return file.text(a); });
+}
+
+void check_layout(const Hdf5Dataset& dataset) {
+  if (dataset.layout != Hdf5Dataset::Layout::kContiguous)
     throw Error("is not stored contiguously");
-  if (H5Pget_external_count(properties.get()) != 0)
-    throw Error("has its bytes in an external file");
-  if (H5Pget_nfilters(properties.get()) != 0) throw Error("is filtered or compressed");
+  if (dataset.is_external) throw Error("has its bytes in an external file");
+  if (dataset.is_filtered) throw Error("is filtered or compressed");
+  if (dataset.can_grow) throw Error("has extents that can grow");
 }
 
-void check_type(hid_t dataset, at::ScalarType dtype) {
-  const h5::TypeHandle type(h5::checked(H5Dget_type(dataset), "read a type"));
-  const hid_t wanted = dtype == at::kFloat ? H5T_IEEE_F32LE : H5T_STD_U16LE;
-  if (H5Tequal(type.get(), wanted) <= 0)
-    throw Error(cat("is not of the type that stores ", dtype_name(dtype)));
+bool stores(const Hdf5Type& type, at::ScalarType dtype) {
+  if (dtype == at::kFloat) return type.kind == Hdf5Type::Kind::kFloat32;
+  return type.kind == Hdf5Type::Kind::kInteger && type.bytes == 2 && !type.is_signed &&
+         !type.is_big_endian;
 }
 
-void check_dataset(hid_t dataset, const StoredBox& expected) {
+void check_dataset(Hdf5File& file, const Hdf5Object& object, const StoredBox& expected) {
+  const Hdf5Dataset& dataset = *object.dataset;
   check_layout(dataset);
-  check_type(dataset, expected.dtype);
-  const h5::SpaceHandle space(h5::checked(H5Dget_space(dataset), "read a dataspace"));
-  const parallel::Shape extents = h5::space_extents(space.get());
-  if (extents != expected.box.extent)
-    throw Error(cat("has extents [", join(extents, ", "), "], the manifest says [",
-                    join(expected.box.extent, ", "), "]"));
-  if (H5Dget_offset(dataset) != static_cast<haddr_t>(expected.position))
+  if (!stores(dataset.type, expected.dtype))
+    throw Error(cat("is not of the type that stores ", dtype_name(expected.dtype)));
+  if (dataset.extents != expected.box.extent)
+    throw Error(cat("has extents [", join(dataset.extents, ", "),
+                    "], the manifest says [", join(expected.box.extent, ", "), "]"));
+  if (dataset.position != expected.position)
     throw Error("lies at another place than the manifest says");
-  if (h5::read_string(dataset, "tensor") != expected.box.tensor ||
-      h5::read_integers(dataset, "shape") != expected.box.full ||
-      h5::read_integers(dataset, "offset") != expected.box.offset ||
-      h5::read_string(dataset, "dtype") != dtype_name(expected.dtype))
+  if (read_string(file, object, "tensor") != expected.box.tensor ||
+      read_integers(file, object, "shape") != expected.box.full ||
+      read_integers(file, object, "offset") != expected.box.offset ||
+      read_string(file, object, "dtype") != dtype_name(expected.dtype))
     throw Error("has attributes other than the manifest says");
 }
 
 using BoxesByName = std::map<std::string, const StoredBox*>;
 
-void check_group(hid_t file, const std::string& name, const BoxesByName& boxes) {
-  const h5::GroupHandle group(
-      h5::checked(H5Gopen2(file, name.c_str(), H5P_DEFAULT), cat("open group ", name)));
-  const auto links = links_of(group.get(), H5O_TYPE_DATASET);
-  for (const std::string& link : links) {
-    const auto expected = boxes.find(link);
-    const std::string path = cat("dataset /", name, "/", link, " ");
+void check_group(Hdf5File& file, const Hdf5Link& group, const BoxesByName& boxes) {
+  const auto& links = follow(file, group).links;
+  if (!links) throw Error(cat("\"", group.name, "\" is not a group"));
+  for (const Hdf5Link& link : *links) {
+    const Hdf5Object& object = follow(file, link);
+    if (!object.dataset) throw Error(cat("\"", link.name, "\" is not a dataset"));
+    const auto expected = boxes.find(link.name);
+    const std::string path = cat("dataset /", group.name, "/", link.name, " ");
     if (expected == boxes.end()) throw Error(cat(path, "is not in the manifest"));
-    const h5::DatasetHandle dataset(
-        h5::checked(H5Dopen2(group.get(), link.c_str(), H5P_DEFAULT), "open " + path));
     try {
-      check_dataset(dataset.get(), *expected->second);
+      check_dataset(file, object, *expected->second);
     } catch (const Error& fault) {
       throw Error(cat(path, fault.what()));
     }
   }
-  if (links.size() != boxes.size())
-    throw Error(cat("group ", name, " has ", links.size(),
+  if (links->size() != boxes.size())
+    throw Error(cat("group ", group.name, " has ", links->size(),
                     " datasets, the manifest says ", boxes.size()));
 }
 
-void check_root(hid_t file, const RankFile& expected) {
-  if (h5::read_string(file, "format") != kRankFileFormat)
+void check_root(Hdf5File& file, const RankFile& expected) {
+  const Hdf5Object& root = file.root();
+  if (read_string(file, root, "format") != kRankFileFormat)
     throw Error("it is no rank file of mtrain");
   const auto check = [&](const char* name, int64_t value) {
-    const auto found = h5::read_integers(file, name);
+    const auto found = read_integers(file, root, name);
     if (found != std::vector<int64_t>{value})
       throw Error(
           cat("it says ", name, " ", join(found, ", "), ", the manifest ", value));
@@ -115,33 +124,27 @@ void check_root(hid_t file, const RankFile& expected) {
   check("world_size", expected.world);
 }
 
-void check_all(hid_t file, const RankFile& expected) {
+}  // namespace
+
+void check_structure(const File& bytes, const RankFile& expected) {
+  Hdf5File file(bytes.size(), [&](int64_t at, void* to, size_t count) {
+    bytes.read_at(at, to, count);
+  });
   check_root(file, expected);
   std::map<std::string, BoxesByName> groups;
   for (const StoredBox& stored : expected.boxes)
     groups[stored.group][dataset_name(stored.box)] = &stored;
-  const auto names = links_of(file, H5O_TYPE_GROUP);
-  for (const std::string& name : names) {
-    if (!groups.contains(name))
-      throw Error(cat("group ", name, " is not in the manifest"));
-    check_group(file, name, groups[name]);
+  const auto& links = file.root().links;
+  if (!links) throw Error("its root is no group");
+  for (const Hdf5Link& link : *links) {
+    follow(file, link);
+    const auto boxes = groups.find(link.name);
+    if (boxes == groups.end())
+      throw Error(cat("group ", link.name, " is not in the manifest"));
+    check_group(file, link, boxes->second);
   }
-  if (names.size() != groups.size())
-    throw Error(cat("has ", names.size(), " groups, the manifest says ", groups.size()));
-}
-
-}  // namespace
-
-void check_structure(const std::filesystem::path& path, const RankFile& expected) {
-  const h5::Quiet quiet;
-  const auto file = h5::HostedFile::open(path);
-  try {
-    check_all(file.id(), expected);
-  } catch (const Error&) {
-    file.check();  // bytes that could not be read are the better explanation
-    throw;
-  }
-  file.check();
+  if (links->size() != groups.size())
+    throw Error(cat("has ", links->size(), " groups, the manifest says ", groups.size()));
 }
 
 }  // namespace mtrain::checkpoint

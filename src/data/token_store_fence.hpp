@@ -1,48 +1,66 @@
-// The fence around HDF5 files from elsewhere: opens them and checks structure before any
-// data is read.
+// The fence around token stores from elsewhere: opens them without the HDF5 library and
+// checks structure before any data is read.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
-#include "h5_handle.hpp"
+#include "mtrain/storage/hdf5_file.hpp"
 
 namespace mtrain::data {
 
 /// Throws UserError "token store PATH: WHAT".
 [[noreturn]] void refuse_store(const std::string& path, const std::string& what);
 
-/// Opens an HDF5 file for reading, without locks (read-only file systems have none).
-H5Handle open_store_file(const std::string& path);
+struct FencedDataset;
 
-/// HDF5 itself can crash on damaged files of its old format, which has no checksums. For
-/// those, runs `open` in a child process first; UserError when the child does not survive
-/// it.
-void probe_old_format(const std::string& path, const std::function<void()>& open);
+/// An open store. All faults are UserErrors that name the file. Once it is open, ranges
+/// may be read by several threads.
+class StoreFile {
+ public:
+  /// Opens a regular file and reads the root group; refuses any link in it that is not a
+  /// hard one.
+  explicit StoreFile(const std::string& path);
+  ~StoreFile();
+  StoreFile(const StoreFile&) = delete;
+  StoreFile& operator=(const StoreFile&) = delete;
 
-/// Refuses any soft, external or user-defined link in the root group.
-void require_hard_links(hid_t file, const std::string& path);
+  const std::string& path() const { return path_; }
+  bool has_dataset(const char* name) const { return find(name) != nullptr; }
+  /// A string attribute of the root group, or nothing found: "" with `required` false.
+  std::string string_attribute(const char* name, bool required);
+  int64_t integer_attribute(const char* name);
+  /// Opens dataset `name` and refuses it unless it is one-dimensional, of signed integers
+  /// of `bytes` bytes, contiguous or chunked without filters, in this file, and wholly
+  /// stored. The file must outlive it.
+  FencedDataset open_fenced(const char* name, size_t bytes);
+  /// Bytes of the file; refuses it when it became shorter.
+  void read_at(int64_t position, void* to, size_t count) const;
+
+ private:
+  const storage::Hdf5Link* find(const char* name) const;
+  const storage::Hdf5Attribute& attribute(const char* name) const;
+  template <class Call>
+  auto guarded(const Call& call) const;
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::unique_ptr<storage::Hdf5File> file_;
+  const storage::Hdf5Object* root_ = nullptr;
+};
 
 /// A one-dimensional dataset of signed integers that has passed the fence.
 struct FencedDataset {
-  H5Handle dataset;
+  const StoreFile* file = nullptr;
+  const char* name = "";
   int64_t size = 0;
+  bool is_big_endian = false;
+  storage::Hdf5Column column;
+
+  /// Elements [first, first + count), in this machine's order.
+  void read(int64_t first, int64_t count, void* out) const;
 };
-
-/// Opens dataset `name` and refuses it unless it is one-dimensional, of signed integers
-/// of `bytes` bytes, contiguous or chunked without filters, in this file, and wholly
-/// stored.
-FencedDataset open_fenced(hid_t file, const std::string& path, const char* name,
-                          size_t bytes);
-
-/// Reads elements [first, first + count) as the native type `memory_type` into `out`.
-void read_range(const FencedDataset& data, const std::string& path, const char* name,
-                hid_t memory_type, int64_t first, int64_t count, void* out);
-
-/// A string attribute of the root group, or nothing found: "" with `required` false.
-std::string read_string_attribute(hid_t file, const std::string& path, const char* name,
-                                  bool required);
-int64_t read_integer_attribute(hid_t file, const std::string& path, const char* name);
 
 }  // namespace mtrain::data

@@ -4,7 +4,6 @@
 #include <limits>
 #include <vector>
 
-#include "h5_handle.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "token_store_fence.hpp"
@@ -23,27 +22,27 @@ Stage parse_stage(const std::string& path, const std::string& word) {
   return static_cast<Stage>(found - names.begin());
 }
 
-StoreAttributes read_attributes(hid_t file, const std::string& path) {
-  const auto format = read_string_attribute(file, path, store::kFormat, true);
+StoreAttributes read_attributes(StoreFile& file) {
+  const std::string& path = file.path();
+  const auto format = file.string_attribute(store::kFormat, true);
   if (format != store::kFormatName)
     refuse_store(path, cat("attribute 'format' is '", format, "', not '",
                            store::kFormatName, "'"));
-  const int64_t version = read_integer_attribute(file, path, store::kVersionAttribute);
+  const int64_t version = file.integer_attribute(store::kVersionAttribute);
   if (version != store::kVersion)
     refuse_store(path, cat("its version is ", version, ", this program reads version ",
                            store::kVersion));
-  const auto stage = read_string_attribute(file, path, store::kStage, true);
-  return {parse_stage(path, stage),
-          read_string_attribute(file, path, store::kSourceHash, false)};
+  const auto stage = file.string_attribute(store::kStage, true);
+  return {parse_stage(path, stage), file.string_attribute(store::kSourceHash, false)};
 }
 
 // Offsets of `name`, checked: from 0, never falling, ending at `end`.
-std::vector<int64_t> read_offsets(hid_t file, const std::string& path, const char* name,
-                                  int64_t end) {
-  const FencedDataset data = open_fenced(file, path, name, sizeof(int64_t));
+std::vector<int64_t> read_offsets(StoreFile& file, const char* name, int64_t end) {
+  const std::string& path = file.path();
+  const FencedDataset data = file.open_fenced(name, sizeof(int64_t));
   if (data.size == 0) refuse_store(path, cat("dataset ", name, " is empty"));
   std::vector<int64_t> offsets(static_cast<size_t>(data.size));
-  read_range(data, path, name, H5T_NATIVE_INT64, 0, data.size, offsets.data());
+  data.read(0, data.size, offsets.data());
   if (offsets.front() != 0)
     refuse_store(path, cat(name, "[0] is ", offsets.front(), ", not 0"));
   const auto fall = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<>());
@@ -79,8 +78,7 @@ void check_labels(const std::string& path, int64_t first,
 
 struct TokenStoreReader::Impl {
   std::string path;
-  H5Quiet quiet;
-  H5Handle file;
+  StoreFile file;
   StoreAttributes attributes{};
   FencedDataset input_ids, labels;
   std::vector<int64_t> sample_offsets, row_offsets;
@@ -93,18 +91,16 @@ struct TokenStoreReader::Impl {
   int64_t samples_a_row() const { return attributes.stage == Stage::kDpo ? 2 : 1; }
 };
 
-TokenStoreReader::Impl::Impl(const std::string& path)
-    : path(path), file(open_store_file(path)) {
-  require_hard_links(file.get(), path);
-  attributes = read_attributes(file.get(), path);
-  input_ids = open_fenced(file.get(), path, store::kInputIds, sizeof(int32_t));
-  labels = open_fenced(file.get(), path, store::kLabels, sizeof(int32_t));
+TokenStoreReader::Impl::Impl(const std::string& path) : path(path), file(path) {
+  attributes = read_attributes(file);
+  input_ids = file.open_fenced(store::kInputIds, sizeof(int32_t));
+  labels = file.open_fenced(store::kLabels, sizeof(int32_t));
   if (input_ids.size != labels.size)
     refuse_store(path, cat("input_ids has ", input_ids.size, " elements but labels has ",
                            labels.size));
-  sample_offsets = read_offsets(file.get(), path, store::kSampleOffsets, input_ids.size);
-  if (H5Lexists(file.get(), store::kRowOffsets, H5P_DEFAULT) > 0)
-    row_offsets = read_offsets(file.get(), path, store::kRowOffsets,
+  sample_offsets = read_offsets(file, store::kSampleOffsets, input_ids.size);
+  if (file.has_dataset(store::kRowOffsets))
+    row_offsets = read_offsets(file, store::kRowOffsets,
                                static_cast<int64_t>(sample_offsets.size()) - 1);
   if (attributes.stage != Stage::kDpo) return;
   if (!row_offsets.empty()) refuse_store(path, "a store of pairs has row_offsets");
@@ -115,8 +111,7 @@ TokenStoreReader::Impl::Impl(const std::string& path)
 std::vector<int32_t> TokenStoreReader::Impl::read_ids(int64_t first,
                                                       int64_t count) const {
   std::vector<int32_t> ids(static_cast<size_t>(count));
-  read_range(input_ids, path, store::kInputIds, H5T_NATIVE_INT32, first, count,
-             ids.data());
+  input_ids.read(first, count, ids.data());
   check_ids(path, first, ids);
   return ids;
 }
@@ -124,7 +119,7 @@ std::vector<int32_t> TokenStoreReader::Impl::read_ids(int64_t first,
 std::vector<int32_t> TokenStoreReader::Impl::read_labels(int64_t first,
                                                          int64_t count) const {
   std::vector<int32_t> values(static_cast<size_t>(count));
-  read_range(labels, path, store::kLabels, H5T_NATIVE_INT32, first, count, values.data());
+  labels.read(first, count, values.data());
   check_labels(path, first, values);
   return values;
 }
@@ -136,10 +131,8 @@ std::pair<int64_t, int64_t> TokenStoreReader::Impl::range(int64_t sample) const 
   return {first, sample_offsets[static_cast<size_t>(sample) + 1] - first};
 }
 
-TokenStoreReader::TokenStoreReader(const std::string& path) {
-  probe_old_format(path, [&] { Impl trial(path); });
-  impl_ = std::make_unique<Impl>(path);
-}
+TokenStoreReader::TokenStoreReader(const std::string& path)
+    : impl_(std::make_unique<Impl>(path)) {}
 TokenStoreReader::~TokenStoreReader() = default;
 TokenStoreReader::TokenStoreReader(TokenStoreReader&&) noexcept = default;
 TokenStoreReader& TokenStoreReader::operator=(TokenStoreReader&&) noexcept = default;
@@ -165,11 +158,6 @@ int64_t TokenStoreReader::max_sample_length() const {
   for (int64_t i = 0; i < num_samples(); ++i)
     longest = std::max(longest, sample_length(i));
   return longest;
-}
-
-bool TokenStoreReader::readable_by_threads() {
-  hbool_t safe = 0;
-  return H5is_library_threadsafe(&safe) >= 0 && safe;
 }
 
 Sample TokenStoreReader::read(int64_t i) const {

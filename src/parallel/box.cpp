@@ -33,6 +33,7 @@ std::optional<Box> intersect(const Box& a, const Box& b) {
 }
 
 std::string to_string(const Box& box) {
+  MT_CHECK(box.offset.size() == box.extent.size(), box.tensor, " has a broken box");
   std::vector<std::string> ranges;
   for (size_t d = 0; d < box.extent.size(); ++d)
     ranges.push_back(cat(box.offset[d], ":", box.offset[d] + box.extent[d]));

@@ -130,7 +130,6 @@ void BatchLoader::add(const std::vector<int64_t>& rows, StepBatch& batch) const 
 StepBatch BatchLoader::step(int64_t cursor) {
   const bool drawn = next_.valid() && next_cursor_ == cursor;
   StepBatch batch = drawn ? next_.get() : draw(cursor);
-  if (!data::TokenStoreReader::readable_by_threads()) return batch;
   next_cursor_ = sampler_.next(cursor);
   next_ = std::async(std::launch::async, [this, at = next_cursor_] { return draw(at); });
   return batch;

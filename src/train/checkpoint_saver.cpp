@@ -58,9 +58,6 @@ void CheckpointSaver::save(const checkpoint::TrainingState& state,
   const Stopwatch copying;
   snapshot_.copy();
   copy_seconds_ = copying.seconds();
-  // Without a lock of its own HDF5 must stay on this thread, as the data loader does.
-  if (!data::TokenStoreReader::readable_by_threads())
-    session_.agree([&] { as_failure([&] { lay_out(); }); });
   start(Phase::kWriting, &CheckpointSaver::write);
   blocking_seconds_ = blocking.seconds();
   if (!options_.async_save) wait();
@@ -73,7 +70,7 @@ void CheckpointSaver::start(Phase phase, Part part) {
   });
 }
 
-/// Everything that needs HDF5.
+/// Everything that needs HDF5, of which nothing else in a training process makes use.
 void CheckpointSaver::lay_out() {
   writer_.emplace(options_.output_dir, state_.step, session_.rank(),
                   session_.world_size());
@@ -82,7 +79,7 @@ void CheckpointSaver::lay_out() {
 }
 
 void CheckpointSaver::write(const Cancelled& cancelled) {
-  if (!writer_) lay_out();
+  lay_out();
   if (hf_) create_hf_files();
   for (const auto& piece : snapshot_.pieces()) {
     if (cancelled()) throw Error("the save was given up");

@@ -30,8 +30,8 @@ struct StoreScan {
   int64_t trainable_samples;  ///< samples with at least one target
 };
 
-/// Reads samples one at a time; memory is that of the offsets (8 bytes a sample). Not
-/// thread-safe.
+/// Reads samples one at a time; memory is that of the offsets (8 bytes a sample). Samples
+/// may be read by several threads; the HDF5 library is not used.
 class TokenStoreReader {
  public:
   /// Opens `path` and checks all of its structure: attributes, types, shapes, offsets,
@@ -41,10 +41,6 @@ class TokenStoreReader {
   ~TokenStoreReader();
   TokenStoreReader(TokenStoreReader&&) noexcept;
   TokenStoreReader& operator=(TokenStoreReader&&) noexcept;
-
-  /// Whether a store may be read while another thread uses HDF5: it was built so
-  /// (Debian's is, that of many clusters is not).
-  static bool readable_by_threads();
 
   const StoreAttributes& attributes() const;
   const std::string& path() const;
