@@ -1,10 +1,11 @@
-// Owns parsing of JSON from elsewhere (depth bound, duplicate keys); called by every
-// layer that reads JSON it did not write.
+// Owns the values of JSON from elsewhere; called by every layer that reads JSON it did
+// not write.
 #include "mtrain/base/json.hpp"
 
 #include <type_traits>
 #include <vector>
 
+#include "json_reader.hpp"
 #include "mtrain/base/error.hpp"
 
 namespace mtrain {
@@ -13,53 +14,37 @@ namespace {
 /// Looking up a key of an ordered object takes time in proportion to its size.
 constexpr size_t kMaxOrderedKeys = 1 << 14;
 
-/// What to do where Python's json module is more lenient than we are.
-enum class Leniency { kStrict, kPython };
-
-/// Builds one value from nlohmann's SAX events.
+/// Builds one value from the events of its text.
 template <class J>
-class Builder final : public nlohmann::json_sax<Json> {
+class Builder final : public JsonEvents {
  public:
-  Builder(const std::string& place, Leniency leniency)
-      : place_(place), lenient_(leniency == Leniency::kPython) {}
+  Builder(const std::string& place, bool repeated_keys)
+      : place_(place), repeated_keys_(repeated_keys) {}
   J& root() { return root_; }
 
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(int64_t value) override { return add(value); }
-  bool number_unsigned(uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string& text) override {
-    const bool whole = text.find_first_not_of("-0123456789") == text.npos;
-    if (!lenient_ || !whole) return add(value);
-    return add(J::binary({text.begin(), text.end()}));
+  void null() override { put(nullptr); }
+  void boolean(bool value) override { put(value); }
+  void integer(int64_t value) override { put(value); }
+  void unsigned_integer(uint64_t value) override { put(value); }
+  void digits(std::string_view text) override {
+    put(J::binary({text.begin(), text.end()}));
   }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(Json::binary_t&) override { return false; }
-  bool start_object(size_t) override { return open(J::object()); }
-  bool start_array(size_t) override { return open(J::array()); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
+  void real(double value) override { put(value); }
+  void string(std::string& value) override { put(std::move(value)); }
+  void open_object() override { stack_.push_back(put(J::object())); }
+  void open_array() override { stack_.push_back(put(J::array())); }
+  void close() override { stack_.pop_back(); }
 
-  bool key(std::string& name) override {
+  void key(std::string& name) override {
     const auto [member, fresh] = stack_.back()->emplace(name, nullptr);
-    if (!fresh && !lenient_) fault(cat("key \"", name, "\" is given twice"));
+    if (!fresh && !repeated_keys_)
+      json_fault(place_, cat("key \"", name, "\" is given twice"));
     if (std::is_same_v<J, OrderedJson> && stack_.back()->size() > kMaxOrderedKeys)
-      fault(cat("an object has more than ", kMaxOrderedKeys, " keys"));
+      json_fault(place_, cat("an object has more than ", kMaxOrderedKeys, " keys"));
     slot_ = &*member;
-    return true;
-  }
-
-  bool parse_error(size_t, const std::string&, const Json::exception& error) override {
-    const std::string text = error.what();
-    fault(cat("not valid JSON: ", text.substr(text.find("] ") + 2)));
-    return false;
   }
 
  private:
-  [[noreturn]] void fault(const std::string& what) {
-    throw UserError(place_.empty() ? what : cat(place_, ": ", what));
-  }
-
   J* put(J&& value) {
     if (stack_.empty()) {
       root_ = std::move(value);
@@ -74,49 +59,43 @@ class Builder final : public nlohmann::json_sax<Json> {
     return slot_;
   }
 
-  bool add(J value) {
-    put(std::move(value));
-    return true;
-  }
-
-  bool open(J container) {
-    if (stack_.size() >= kMaxJsonDepth)
-      fault(cat("nested deeper than ", kMaxJsonDepth, " levels"));
-    stack_.push_back(put(std::move(container)));
-    return true;
-  }
-
-  bool close() {
-    stack_.pop_back();
-    return true;
-  }
-
   const std::string& place_;
-  bool lenient_;
+  bool repeated_keys_;
   J root_;
   J* slot_ = nullptr;
   std::vector<J*> stack_;
 };
 
 template <class J>
-J parse(std::string_view text, const std::string& place, Leniency leniency) {
-  Builder<J> builder(place, leniency);
-  Json::sax_parse(text, &builder);
+J parse(std::string_view text, const std::string& place, JsonDialect dialect) {
+  const JsonRules rules = json_rules(dialect);
+  Builder<J> builder(place, rules.repeated_keys);
+  read_json(text, place, rules, builder);
   return std::move(builder.root());
 }
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
-  return parse<Json>(text, place, Leniency::kStrict);
+  return parse<Json>(text, place, JsonDialect::kStrict);
 }
 
-OrderedJson parse_ordered_json(std::string_view text, const std::string& place) {
-  return parse<OrderedJson>(text, place, Leniency::kStrict);
+Json parse_json(std::string_view text, const std::string& place, JsonDialect dialect) {
+  return parse<Json>(text, place, dialect);
 }
 
-OrderedJson parse_lenient_json(std::string_view text, const std::string& place) {
-  return parse<OrderedJson>(text, place, Leniency::kPython);
+OrderedJson parse_ordered_json(std::string_view text, const std::string& place,
+                               JsonDialect dialect) {
+  return parse<OrderedJson>(text, place, dialect);
+}
+
+bool accepts_json(std::string_view text, JsonDialect dialect) {
+  try {
+    parse<Json>(text, "", dialect);
+    return true;
+  } catch (const UserError&) {
+    return false;
+  }
 }
 
 }  // namespace mtrain

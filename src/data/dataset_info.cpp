@@ -144,7 +144,7 @@ std::vector<DatasetEntry> read_dataset_info(const std::string& dataset_dir,
                                             const std::vector<std::string>& names,
                                             Stage stage) {
   const std::string path = (std::filesystem::path(dataset_dir) / kFileName).string();
-  const Json json = parse_json(read_input(path), path);
+  const Json json = parse_json(read_input(path), path, JsonDialect::kPython);
   if (!json.is_object()) throw UserError(cat(path, ": must hold a JSON object"));
   const JsonField root(json, cat(path, ": "));
   std::vector<DatasetEntry> entries;

@@ -3,6 +3,7 @@
 #include "python_json.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -66,6 +67,8 @@ void write(const OrderedJson& value, std::string& out) {
 }  // namespace
 
 std::string python_float(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
   char text[40];
   const auto end =
       std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;

@@ -10,10 +10,10 @@ namespace mtrain::data {
 
 /// json.dumps(value, ensure_ascii=False): ", " and ": " between items, shortest digits of
 /// floats in Python's layout. A binary value is an integer of many digits, as
-/// parse_lenient_json() gives it.
+/// JsonDialect::kPythonText gives it.
 std::string dumps(const OrderedJson& value);
 
-/// repr(float): "1e-07", "100000.0", "1e+16".
+/// A float as json.dumps writes it: "1e-07", "100000.0", "1e+16", "NaN", "-Infinity".
 std::string python_float(double value);
 
 }  // namespace mtrain::data

@@ -26,7 +26,8 @@ bool starts_object(std::string_view text) {
 bool one_object_per_line(std::string_view text) {
   if (!starts_object(text)) return false;
   const size_t first = text.find_first_not_of(kJsonSpace);
-  return Json::accept(text.substr(first, text.find('\n', first) - first));
+  return accepts_json(text.substr(first, text.find('\n', first) - first),
+                      JsonDialect::kArrow);
 }
 
 }  // namespace
@@ -89,6 +90,7 @@ void RecordFile::index_list() {
   layout_ = RecordLayout::kJson;
   const std::string_view text = file_.bytes();
   if (starts_object(text)) return add(0, text.size(), 1);
+  dialect_ = JsonDialect::kPandas;
   size_t number = 0;
   const std::string fault =
       scan_json_list(text, [&](size_t begin, size_t end) { add(begin, end, ++number); });
@@ -158,7 +160,7 @@ OrderedJson RecordFile::read(int64_t i) const {
     return record;
   }
   try {
-    OrderedJson record = parse_ordered_json(text, "");
+    OrderedJson record = parse_ordered_json(text, "", dialect_);
     if (record.is_object()) return record;
     throw RecordFault{cat("is a ", record.type_name(), ", not an object")};
   } catch (const UserError& error) {

@@ -59,6 +59,8 @@ class RecordFile {
   std::string path_;
   MappedFile file_;
   RecordLayout layout_ = RecordLayout::kLines;
+  /// HF datasets gives what pyarrow can't read, a list, to pandas.
+  JsonDialect dialect_ = JsonDialect::kArrow;
   std::vector<Place> places_;
   std::vector<CsvColumn> columns_;  ///< of a .csv
 };

@@ -17,7 +17,7 @@ constexpr size_t kShownBytes = 60;
 
 OrderedJson parse(const std::string& text, const char* what) {
   try {
-    return parse_lenient_json(text, "");
+    return parse_ordered_json(text, "", JsonDialect::kPythonText);
   } catch (const UserError& error) {
     throw RecordFault{cat(what, " is no JSON: '", text.substr(0, kShownBytes), "'")};
   }

@@ -1,64 +1,10 @@
-// Owns UTF-8 decoding and the character classes of added tokens; called all over the
-// tokenizer.
+// Owns the decoding of UTF-8 and the character classes of added tokens; called all over
+// the tokenizer.
 #include "utf8.hpp"
 
 #include <utf8proc.h>
 
-#include <cstdint>
-#include <cstring>
-
 namespace mtrain::data {
-namespace {
-
-struct Step {
-  size_t length;  ///< bytes consumed: of the character, or of the invalid part
-  bool valid;
-};
-
-bool continuation(std::string_view text, size_t at, unsigned low, unsigned high) {
-  if (at >= text.size()) return false;
-  const auto byte = static_cast<unsigned char>(text[at]);
-  return byte >= low && byte <= high;
-}
-
-// The well-formed sequences of Unicode 15, table 3-7. The second byte's range excludes
-// overlong forms, surrogates and what is above U+10FFFF.
-Step step(std::string_view text, size_t at) {
-  const auto lead = static_cast<unsigned char>(text[at]);
-  if (lead < 0x80) return {1, true};
-  if (lead < 0xc2 || lead > 0xf4) return {1, false};
-  const size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-  if (!continuation(text, at + 1, low, high)) return {1, false};
-  for (size_t i = 2; i < length; ++i)
-    if (!continuation(text, at + i, 0x80, 0xbf)) return {i, false};
-  return {length, true};
-}
-
-bool eight_ascii(std::string_view text, size_t at) {
-  if (at + 8 > text.size()) return false;
-  uint64_t word = 0;
-  std::memcpy(&word, text.data() + at, 8);
-  return (word & 0x8080808080808080u) == 0;
-}
-
-}  // namespace
-
-size_t invalid_utf8(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    if (eight_ascii(text, at)) {
-      at += 8;
-      continue;
-    }
-    const Step next = step(text, at);
-    if (!next.valid) return at;
-    at += next.length;
-  }
-  return at;
-}
-
 char32_t next_code_point(std::string_view text, size_t& at) {
   const auto byte = [&] { return static_cast<unsigned char>(text[at++]); };
   const char32_t lead = byte();
@@ -73,26 +19,6 @@ char32_t code_point_before(std::string_view text, size_t end) {
   size_t at = end - 1;
   while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xc0u) == 0x80u) --at;
   return next_code_point(text, at);
-}
-
-void append_code_point(char32_t point, std::string& text) {
-  utf8proc_uint8_t bytes[4];
-  const auto length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(point), bytes);
-  text.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(length));
-}
-
-std::string repair_utf8(std::string_view bytes) {
-  const size_t first = invalid_utf8(bytes);
-  std::string text(bytes.substr(0, first));
-  for (size_t at = first; at < bytes.size();) {
-    const Step next = step(bytes, at);
-    if (next.valid)
-      text.append(bytes.substr(at, next.length));
-    else
-      text.append("\xef\xbf\xbd");
-    at += next.length;
-  }
-  return text;
 }
 
 bool is_space(char32_t point) {

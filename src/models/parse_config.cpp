@@ -8,7 +8,7 @@ namespace mtrain::models {
 
 std::unique_ptr<ModelConfig> parse_model_config(const std::string& json_text,
                                                 const std::string& where) {
-  const auto json = parse_json(json_text, where);
+  const auto json = parse_json(json_text, where, JsonDialect::kPython);
   if (!json.is_object()) throw UserError(cat(where, ": a JSON object is expected"));
   const std::string type = json.value("model_type", nlohmann::json("")).dump();
   if (type == "\"qwen3\"" || type == "\"qwen3_moe\"")

@@ -5,17 +5,17 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "remedy.hpp"
 
 namespace mtrain::train {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = OrderedJson;
 
 constexpr size_t kShown = 8;
 
@@ -72,7 +72,7 @@ ModelDescription read_model_description(const config::Model& model) {
 }
 
 std::string published_config(const std::string& text, at::ScalarType dtype) {
-  Json json = Json::parse(text);
+  Json json = parse_ordered_json(text, "config.json", JsonDialect::kPython);
   json.erase("dtype");
   json.erase("layer_types");
   const Json rope = json.value("rope_parameters", Json());
@@ -86,7 +86,8 @@ std::string published_config(const std::string& text, at::ScalarType dtype) {
 }
 
 std::string generation_config(const std::string& config_text) {
-  const Json config = Json::parse(config_text);
+  const Json config =
+      parse_ordered_json(config_text, "config.json", JsonDialect::kPython);
   Json json = {{"_from_model_config", true}};
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
     if (config.contains(key) && !config[key].is_null()) json[key] = config[key];

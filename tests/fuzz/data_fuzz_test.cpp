@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "fuzz.hpp"
+#include "mtrain/base/error.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "unit/data/fixtures.hpp"
@@ -60,9 +61,24 @@ BOOST_AUTO_TEST_CASE(json) {
       R"({"a": [1, -2.5e3, "\u00e9\n", null, true], "b": {"c": {}}})",
       R"([{"x": 123456789012345678901234567890}, "\ud83d\ude00", []])",
       test::small_tokenizer().dump()};
-  for (const auto parse : {&parse_ordered_json, &parse_lenient_json})
-    fuzz(texts, 1000, [&](const std::string& text) { parse(text, "here"); });
-  fuzz(texts, 1000, [](const std::string& text) { parse_json(text, "here"); });
+  using D = JsonDialect;
+  for (const D dialect : {D::kStrict, D::kPython, D::kPythonText, D::kArrow})
+    fuzz(texts, 600,
+         [&](const std::string& text) { parse_ordered_json(text, "here", dialect); });
+  fuzz({texts[0], texts[2], R"([{"x": 007, "x": NaN}, -Infinity, "\ud800", 5.])"}, 600,
+       [](const std::string& text) { parse_ordered_json(text, "here", D::kPandas); });
+  fuzz(texts, 1000, [](const std::string& text) {
+    const bool known = Json::accept(text);
+    try {
+      const Json value = parse_json(text, "here");
+      BOOST_TEST((known && value == Json::parse(text)), text);
+    } catch (const UserError& error) {
+      const std::string why = error.what();
+      const bool ours =
+          why.find("given twice") != why.npos || why.find("nested deeper") != why.npos;
+      BOOST_TEST((ours || !known), text << ": " << why);
+    }
+  });
 }
 
 BOOST_AUTO_TEST_CASE(tokenizers) {

@@ -51,7 +51,7 @@ void check_fault(const std::string& lines, const std::string& what) {
 BOOST_AUTO_TEST_SUITE(hostile_data)
 
 BOOST_AUTO_TEST_CASE(bytes_that_are_no_text) {
-  check_fault(Hostile::record("\xff\xfe", "b"), "invalid string");
+  check_fault(Hostile::record("\xff\xfe", "b"), "not valid UTF-8");
 }
 
 BOOST_AUTO_TEST_CASE(text_that_is_no_json) {

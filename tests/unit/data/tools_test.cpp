@@ -13,7 +13,7 @@ using namespace mtrain::data;
 namespace {
 
 std::string rewritten(const std::string& text) {
-  return dumps(parse_lenient_json(text, ""));
+  return dumps(parse_ordered_json(text, "", JsonDialect::kPythonText));
 }
 
 std::string fault_of(const std::function<void()>& action) {
