@@ -19,6 +19,7 @@ struct AddedToken {
   bool rstrip;
   bool normalized;
   bool special;
+  bool operator==(const AddedToken&) const = default;
 };
 
 /// Finds a set of added tokens in texts: leftmost first, at one place the longest.

@@ -1,56 +1,110 @@
-// Owns the reading of tokenizer_config.json; called by Tokenizer::load.
+// Owns the reading of tokenizer_config.json; called by Tokenizer::load. Tokens named
+// there are added as transformers 5.8 adds them (tokenization_utils_tokenizers.py).
 #include "tokenizer_config.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <map>
 
 #include "byte_alphabet.hpp"
 #include "input_file.hpp"
-#include "json_field.hpp"
+#include "mtrain/base/log.hpp"
+#include "token_book.hpp"
 
 namespace mtrain::data {
 namespace {
 
-AddedToken* find_added(TokenizerSpec& spec, const std::string& content) {
-  const auto found = std::find_if(spec.added.begin(), spec.added.end(),
-                                  [&](const auto& t) { return t.content == content; });
-  return found == spec.added.end() ? nullptr : &*found;
-}
-
-bool in_vocabulary(const TokenizerSpec& spec, const std::string& spelling) {
-  const std::string bytes = bytes_of_spelling(spelling);
-  return std::any_of(spec.entries.begin(), spec.entries.end(),
-                     [&](const auto& e) { return e.used && e.bytes == bytes; });
-}
+// transformers' SPECIAL_TOKENS_ATTRIBUTES, in its order.
+constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
 
 // A token is written as a string, or as an object with its content.
 std::string token_name(const JsonField& field) {
   return field.value().is_object() ? field.at("content").string() : field.string();
 }
 
-std::optional<std::string> named_token(const JsonField& root, const char* key,
-                                       TokenizerSpec& spec) {
-  if (!root.has(key)) return std::nullopt;
-  const JsonField field = root.at(key);
-  const std::string name = token_name(field);
-  AddedToken* token = find_added(spec, name);
-  if (token)
-    token->special = true;
-  else if (!in_vocabulary(spec, name))
-    field.fault(cat("names '", name, "', which tokenizer.json lacks"));
-  return name;
+int32_t id_in_key(const std::string& key, const JsonField& entry) {
+  int32_t id = -1;
+  const char* end = key.data() + key.size();
+  const auto [stop, error] = std::from_chars(key.data(), end, id);
+  if (error != std::errc() || stop != end || id < 0 || id >= kMaxTokenIds)
+    entry.fault(cat("is no id within 0 and ", kMaxTokenIds - 1));
+  return id;
 }
 
-void check_added_tokens(const JsonField& entries, TokenizerSpec& spec) {
-  for (const auto& [id, value] : entries.object().items()) {
-    const JsonField entry(value, cat(entries.place(), "[\"", id, "\"]"));
-    const AddedToken* token = find_added(spec, entry.at("content").string());
-    if (!token || std::to_string(token->id) != id)
-      entry.fault("is not the same in tokenizer.json");
+// One entry of added_tokens_decoder, whose key is its id where the files agree.
+void add_decoded(const JsonField& entry, int32_t id, const TokenizerSpec& spec,
+                 TokenBook& book) {
+  const AddedToken token = read_added_token(entry, id);
+  const AddedToken* known = book.find(token.content);
+  const auto index = static_cast<size_t>(id);
+  const bool taken = index < spec.entries.size() && spec.entries[index].used &&
+                     spec.entries[index].bytes != bytes_of_spelling(token.content);
+  if (known ? known->id != id : taken) entry.fault("is not the same in tokenizer.json");
+  const int32_t given = book.add(token, entry);
+  if (given != id)
+    log::warning(cat(entry.place(), ": '", token.content, "' becomes token ", given,
+                     ", the next one that is free, as in transformers"));
+}
+
+void add_decoder(const JsonField& entries, const TokenizerSpec& spec, TokenBook& book) {
+  std::map<int32_t, JsonField> sorted;
+  for (const auto& [key, value] : entries.object().items()) {
+    const JsonField entry(value, cat(entries.place(), "[\"", key, "\"]"));
+    sorted.emplace(id_in_key(key, entry), entry);
   }
+  for (const auto& [id, entry] : sorted) add_decoded(entry, id, spec, book);
 }
 
-void refuse_flag(const JsonField& root, const char* key) {
-  if (root.flag(key, false)) root.at(key).fault("is not supported: it must be false");
+// A token that has a role is special, and added where no file has it.
+void add_special(const JsonField& field, const TokenizerSpec& spec, TokenBook& book) {
+  const std::string name = token_name(field);
+  if (name.empty()) return;
+  if (AddedToken* known = book.find(name)) {
+    known->special = true;
+    return;
+  }
+  AddedToken token{};
+  if (field.value().is_object()) {
+    token = read_added_token(field, 0);
+    token.normalized = field.flag("normalized", false);
+  }
+  token.content = name;
+  token.special = true;
+  const int32_t id = book.add(token, field);
+  if (id >= spec.vocabulary)
+    log::warning(cat(field.place(), ": '", name,
+                     "' is in neither file; it becomes token ", id,
+                     ", the next one that is free, as in transformers"));
+}
+
+// The roles of old, then any other NAME_token, then the lists: the order in which new
+// tokens get their ids.
+void add_roles(const JsonField& root, const TokenizerSpec& spec, TokenBook& book) {
+  for (const char* role : kRoles)
+    if (root.has(role)) add_special(root.at(role), spec, book);
+  for (const auto& [key, value] : root.object().items()) {
+    const bool listed =
+        std::find(std::begin(kRoles), std::end(kRoles), key) != std::end(kRoles);
+    if (!listed && key.ends_with("_token") && value.is_string())
+      add_special(root.at(key.c_str()), spec, book);
+  }
+  const char* more = root.has("extra_special_tokens") ? "extra_special_tokens"
+                                                      : "additional_special_tokens";
+  if (!root.has(more)) return;
+  const JsonField list = root.at(more);
+  if (list.value().is_object()) {
+    for (const auto& [key, value] : list.value().items())
+      add_special(list.at(key.c_str()), spec, book);
+    return;
+  }
+  for (size_t i = 0; i < list.array().size(); ++i) add_special(list.at(i), spec, book);
+}
+
+std::optional<std::string> named_token(const JsonField& root, const char* role) {
+  if (!root.has(role) || token_name(root.at(role)).empty()) return std::nullopt;
+  return token_name(root.at(role));
 }
 
 // Only the one template every conversation uses; lists of named ones have no such.
@@ -63,25 +117,20 @@ std::optional<std::string> chat_template(const JsonField& root) {
 
 }  // namespace
 
+// The reference switches split_special_tokens off, and transformers drops add_bos_token
+// and add_eos_token where there is a tokenizer.json.
 TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& spec) {
-  const Json json = parse_json(read_input(path), path);
+  const Json json = parse_json(read_input(path), path, JsonDialect::kPython);
   if (!json.is_object()) throw UserError(cat(path, ": must hold a JSON object"));
   const JsonField root(json, cat(path, ": "));
-  for (const char* key :
-       {"add_bos_token", "add_eos_token", "add_prefix_space", "split_special_tokens"})
-    refuse_flag(root, key);
+  if (root.flag("add_prefix_space", false))
+    root.at("add_prefix_space").fault("is not supported: it must be false");
+  TokenBook book(spec);
   if (root.has("added_tokens_decoder"))
-    check_added_tokens(root.at("added_tokens_decoder"), spec);
-  if (root.has("additional_special_tokens")) {
-    const JsonField list = root.at("additional_special_tokens");
-    for (size_t i = 0; i < list.array().size(); ++i) {
-      AddedToken* token = find_added(spec, token_name(list.at(i)));
-      if (!token) list.at(i).fault("is not among the added tokens of tokenizer.json");
-      token->special = true;
-    }
-  }
-  return {named_token(root, "eos_token", spec), named_token(root, "pad_token", spec),
-          named_token(root, "bos_token", spec), chat_template(root)};
+    add_decoder(root.at("added_tokens_decoder"), spec, book);
+  add_roles(root, spec, book);
+  return {named_token(root, "eos_token"), named_token(root, "pad_token"),
+          named_token(root, "bos_token"), chat_template(root)};
 }
 
 }  // namespace mtrain::data

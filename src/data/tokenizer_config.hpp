@@ -15,8 +15,9 @@ struct TokenizerConfig {
   std::optional<std::string> chat_template;
 };
 
-/// Reads `path`, checking every token it names against `spec`, and marks as special those
-/// it calls special. UserError on options that would change ids and are not implemented.
+/// Reads `path`, adds to `spec` the tokens only it names, with a warning, and marks as
+/// special those that have a role. UserError on contradictions, and on options that would
+/// change ids and are not implemented.
 TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& spec);
 
 }  // namespace mtrain::data

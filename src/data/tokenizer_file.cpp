@@ -12,8 +12,6 @@
 namespace mtrain::data {
 namespace {
 
-constexpr int64_t kMaxIds =
-    1 << 24;  // far above any vocabulary; bounds what a bad id allocates
 constexpr size_t kMaxSteps = 16;
 // The words of a ByteLevel pre-tokenizer with use_regex (openai/gpt-2, encoder.py).
 constexpr const char* kGpt2Pattern =
@@ -27,26 +25,18 @@ void require_type(const JsonField& field, std::string_view expected) {
     type.fault(cat("is '", type.string(), "': only '", expected, "' is supported"));
 }
 
-// Options of the model that would change the result and are not implemented.
+// Options of the model that would change the result and are not implemented. What is
+// unknown has none, since every byte is in the vocabulary: unk_token, fuse_unk and
+// byte_fallback change nothing.
 void require_plain_bpe(const JsonField& model) {
   require_type(model, "BPE");
-  for (const char* key : {"dropout", "unk_token"})
-    if (model.has(key)) model.at(key).fault("is not supported: it must be null");
+  if (model.has("dropout") && model.at("dropout").value() != 0)
+    model.at("dropout").fault("is not supported: it must be null");
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (model.has(key) && !model.at(key).string().empty())
       model.at(key).fault("is not supported: it must be empty");
-  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges"})
-    if (model.flag(key, false)) model.at(key).fault("is not supported: it must be false");
-}
-
-// `place()` is where the entry stands: made on faults only, since there are many entries.
-template <class Place>
-void set_entry(TokenizerSpec& spec, const Place& place, int64_t id, std::string bytes) {
-  const auto index = static_cast<size_t>(id);
-  if (index >= spec.entries.size()) spec.entries.resize(index + 1);
-  if (spec.entries[index].used)
-    place().fault(cat("has id ", id, ", which is taken already"));
-  spec.entries[index] = {true, std::move(bytes)};
+  if (model.flag("ignore_merges", false))
+    model.at("ignore_merges").fault("is not supported: it must be false");
 }
 
 Spellings read_vocabulary(const JsonField& field, TokenizerSpec& spec) {
@@ -57,8 +47,9 @@ Spellings read_vocabulary(const JsonField& field, TokenizerSpec& spec) {
     const auto place = [&] {
       return JsonField(*entry, cat(field.place(), "[", Json(entry.key()).dump(), "]"));
     };
-    const bool plain = entry->is_number_unsigned() && entry->get<uint64_t>() < kMaxIds;
-    const int64_t id = plain ? entry->get<int64_t>() : place().index(kMaxIds);
+    const bool plain =
+        entry->is_number_unsigned() && entry->get<uint64_t>() < kMaxTokenIds;
+    const int64_t id = plain ? entry->get<int64_t>() : place().index(kMaxTokenIds);
     set_entry(spec, place, id, bytes_of_spelling(entry.key()));
     ids.emplace(entry.key(), static_cast<int32_t>(id));
   }
@@ -118,25 +109,13 @@ void read_merges(const JsonField& field, const Spellings& ids, TokenizerSpec& sp
   }
 }
 
-AddedToken read_added_token(const JsonField& field) {
-  AddedToken token{};
-  token.id = static_cast<int32_t>(field.at("id").index(kMaxIds));
-  token.content = field.at("content").string();
-  if (token.content.empty()) field.at("content").fault("is empty");
-  token.single_word = field.flag("single_word", false);
-  token.lstrip = field.flag("lstrip", false);
-  token.rstrip = field.flag("rstrip", false);
-  token.special = field.flag("special", false);
-  token.normalized = field.flag("normalized", !token.special);
-  return token;
-}
-
 void read_added_tokens(const JsonField& field, const Spellings& ids,
                        TokenizerSpec& spec) {
   std::unordered_map<std::string, int32_t> seen;
   for (size_t i = 0; i < field.array().size(); ++i) {
     const JsonField entry = field.at(i);
-    AddedToken token = read_added_token(entry);
+    AddedToken token =
+        read_added_token(entry, static_cast<int32_t>(entry.at("id").index(kMaxTokenIds)));
     if (!seen.emplace(token.content, token.id).second)
       entry.fault(cat("repeats the content '", token.content, "'"));
     const auto in_vocabulary = ids.find(token.content);
@@ -185,7 +164,36 @@ void read_pre_tokenizer(const JsonField& field, TokenizerSpec& spec) {
   read_byte_level(steps.at(count - 1), spec);
 }
 
+// Post-processors put tokens at the ends of texts and move offsets, both only where
+// special tokens are asked for, which the reference never does.
+void require_known_post_processor(const JsonField& processor) {
+  const JsonField type = processor.at("type");
+  if (type.string() == "Sequence") {
+    const JsonField steps = processor.at("processors");
+    for (size_t i = 0; i < steps.array().size(); ++i)
+      require_known_post_processor(steps.at(i));
+    return;
+  }
+  for (const char* known :
+       {"ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"})
+    if (type.string() == known) return;
+  type.fault(cat("is '", type.string(), "', which is not supported"));
+}
+
 }  // namespace
+
+AddedToken read_added_token(const JsonField& field, int32_t id) {
+  AddedToken token{};
+  token.id = id;
+  token.content = field.at("content").string();
+  if (token.content.empty()) field.at("content").fault("is empty");
+  token.single_word = field.flag("single_word", false);
+  token.lstrip = field.flag("lstrip", false);
+  token.rstrip = field.flag("rstrip", false);
+  token.special = field.flag("special", false);
+  token.normalized = field.flag("normalized", !token.special);
+  return token;
+}
 
 TokenizerSpec read_tokenizer_file(const std::string& path) {
   const Json json = parse_json(read_input(path), path);
@@ -195,15 +203,16 @@ TokenizerSpec read_tokenizer_file(const std::string& path) {
   const JsonField model = root.at("model");
   require_plain_bpe(model);
   const Spellings ids = read_vocabulary(model.at("vocab"), spec);
+  spec.vocabulary = static_cast<int64_t>(ids.size());
   find_byte_ids(model.at("vocab"), ids, spec);
   read_merges(model.at("merges"), ids, spec);
   if (root.has("added_tokens")) read_added_tokens(root.at("added_tokens"), ids, spec);
   spec.nfc = read_normalizer(root);
   read_pre_tokenizer(root.at("pre_tokenizer"), spec);
-  // A ByteLevel post-processor only moves offsets. `truncation` and `padding` are
-  // defaults of another API, which transformers sets anew in each call.
-  if (root.has("post_processor")) require_type(root.at("post_processor"), "ByteLevel");
-  require_type(root.at("decoder"), "ByteLevel");
+  // `truncation` and `padding` are defaults of another API, which transformers sets anew
+  // in each call.
+  if (root.has("post_processor")) require_known_post_processor(root.at("post_processor"));
+  if (root.has("decoder")) require_type(root.at("decoder"), "ByteLevel");
   return spec;
 }
 

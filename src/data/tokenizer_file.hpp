@@ -7,9 +7,13 @@
 #include <vector>
 
 #include "added_tokens.hpp"
+#include "json_field.hpp"
 #include "merge_table.hpp"
 
 namespace mtrain::data {
+
+/// Every id is below: far above any vocabulary; bounds what a bad id allocates.
+inline constexpr int64_t kMaxTokenIds = 1 << 24;
 
 struct TokenizerSpec {
   struct Entry {
@@ -17,6 +21,7 @@ struct TokenizerSpec {
     std::string bytes;  ///< what the id decodes to
   };
   std::vector<Entry> entries;  ///< by id, added tokens included
+  int64_t vocabulary;          ///< tokens that are not added
   std::array<int32_t, 256> byte_ids;
   std::vector<MergeRule> merges;  ///< by rank
   std::vector<AddedToken> added;
@@ -27,5 +32,18 @@ struct TokenizerSpec {
 
 /// Reads `path`. UserError names file and place of what is malformed or not implemented.
 TokenizerSpec read_tokenizer_file(const std::string& path);
+
+/// The fields of an added token but for its id, here and in tokenizer_config.json.
+AddedToken read_added_token(const JsonField& field, int32_t id);
+
+/// Enters an id with what it decodes to; a fault of place() where it is taken.
+template <class Place>
+void set_entry(TokenizerSpec& spec, const Place& place, int64_t id, std::string bytes) {
+  const auto index = static_cast<size_t>(id);
+  if (index >= spec.entries.size()) spec.entries.resize(index + 1);
+  if (spec.entries[index].used)
+    place().fault(cat("has id ", id, ", which is taken already"));
+  spec.entries[index] = {true, std::move(bytes)};
+}
 
 }  // namespace mtrain::data

@@ -5,6 +5,7 @@
 
 #include "bpe.hpp"
 #include "fixtures.hpp"
+#include "mtrain/base/text.hpp"
 
 using namespace mtrain;
 using data::SpecialTokens;
@@ -158,6 +159,67 @@ BOOST_AUTO_TEST_CASE(the_config_names_tokens) {
   BOOST_TEST(*named.eos_token() == "<|im_end|>");
   BOOST_TEST(!named.pad_token());
   BOOST_TEST(!named.bos_token());
+}
+
+// As transformers 5.8 on a tokenizer whose next free id is 267.
+BOOST_AUTO_TEST_CASE(tokens_that_only_the_config_has_are_added) {
+  const auto ids = [](const std::string& config) {
+    const Tokenizer tokenizer = load(test::small_tokenizer(), config);
+    Ids all;
+    for (const char* token : {"<new>", "<more>", "<role>"})
+      all.push_back(tokenizer.token_id(token).value_or(-1));
+    return all;
+  };
+  const int32_t free = load(test::small_tokenizer()).vocab_size();
+  BOOST_TEST(ids("{}") == (Ids{-1, -1, -1}), boost::test_tools::per_element());
+  // By the order of their numbers, whatever these are; then the roles, then the lists.
+  BOOST_TEST(ids(R"({"eos_token": "<role>", "added_tokens_decoder":
+      {"1070": {"content": "<more>"}, "300": {"content": "<new>", "special": true}}})") ==
+                 (Ids{free, free + 1, free + 2}),
+             boost::test_tools::per_element());
+  BOOST_TEST(ids(R"({"additional_special_tokens": ["<new>", "<more>"],
+      "image_token": "<role>"})") == (Ids{free + 1, free + 2, free}),
+             boost::test_tools::per_element());
+  BOOST_TEST(ids(R"({"extra_special_tokens": {"a_token": "<new>"}, "pad_token": ""})") ==
+                 (Ids{free, -1, -1}),
+             boost::test_tools::per_element());
+  const Tokenizer tokenizer = load(test::small_tokenizer(), R"({"eos_token": "<role>"})");
+  BOOST_TEST(pieces(tokenizer, "a<role>b") == "a|<role>|b");
+  BOOST_TEST(tokenizer.decode(tokenizer.encode("a<role>b"), SpecialTokens::kSkip) ==
+             "ab");
+}
+
+BOOST_AUTO_TEST_CASE(the_config_changes_how_a_token_is_found) {
+  const int think = load(test::small_tokenizer()).token_id("<think>").value();
+  const Tokenizer stripping =
+      load(test::small_tokenizer(),
+           cat(R"({"added_tokens_decoder": {")", think,
+               R"(": {"content": "<think>", "lstrip": true, "rstrip": true}}})"));
+  BOOST_TEST(pieces(stripping, "a <think> b") == "a|<think>|b");
+  const Tokenizer from_vocabulary =
+      load(test::small_tokenizer(), R"({"eos_token": "abc"})");
+  BOOST_TEST(pieces(from_vocabulary, "aabc") == "a|abc");
+  BOOST_TEST(*from_vocabulary.token_id("abc") ==
+             *load(test::small_tokenizer()).token_id("abc"));
+}
+
+BOOST_AUTO_TEST_CASE(what_no_encoding_uses_is_accepted) {
+  json file = test::small_tokenizer();
+  file["post_processor"]["type"] = "Sequence";
+  file["post_processor"]["processors"] = {{{"type", "ByteLevel"}},
+                                          {{"type", "TemplateProcessing"}}};
+  file["truncation"] = {{"max_length", 1}};
+  file["padding"] = {{"strategy", {{"Fixed", 20}}}};
+  file["model"]["unk_token"] = "<|endoftext|>";
+  file["model"]["byte_fallback"] = true;
+  file["model"]["fuse_unk"] = true;
+  file["model"]["dropout"] = 0.0;
+  file["decoder"] = nullptr;
+  const std::string config = R"({"add_bos_token": true, "add_eos_token": true,
+      "bos_token": "<|im_start|>", "split_special_tokens": true,
+      "model_max_length": Infinity, "x": "\ud800", "x": NaN})";
+  BOOST_TEST(load(file, config).encode("low <|im_end|>\xc3\xa9") ==
+             load(test::small_tokenizer()).encode("low <|im_end|>\xc3\xa9"));
 }
 
 BOOST_AUTO_TEST_CASE(text_that_is_no_utf8_is_refused_with_its_place) {
