@@ -132,6 +132,18 @@ void check_evaluation(Checker& checker) {
   }
 }
 
+/// Workers of the reference change what shares a row or a block, and nothing else.
+void check_workers(Checker& checker) {
+  const Deck& deck = checker.deck();
+  const bool packed = deck.train.stage == Stage::kPt
+                          ? deck.data.packing.value_or(true)
+                          : deck.train.stage == Stage::kSft &&
+                                (deck.data.neat_packing || deck.data.packing == true);
+  if (packed) return;
+  checker.no_effect("preprocessing_num_workers",
+                    "nothing is packed; mprep splits its work over its ranks");
+}
+
 }  // namespace
 
 void check_data(Checker& checker) {
@@ -140,7 +152,7 @@ void check_data(Checker& checker) {
   check_stage(checker);
   check_mixing(checker);
   check_evaluation(checker);
-  checker.no_effect("preprocessing_num_workers", "mprep splits its work over its ranks");
+  check_workers(checker);
   if (!checker.deck().data.shuffle) {
     checker.no_effect("data_seed", "shuffle = false keeps the samples in order");
   }

@@ -140,6 +140,11 @@ bool packs_rows(const PrepareOptions& options) {
          (options.neat_packing || options.packing.value_or(false));
 }
 
+bool encodes_together(const PrepareOptions& options) {
+  return packs_rows(options) ||
+         (options.stage == Stage::kPt && text_cut(options) == TextCut::kBlocks);
+}
+
 int64_t longest_sample(const PrepareOptions& options) {
   const bool asked = options.neat_packing || options.packing.value_or(false);
   return options.cutoff_len - (asked ? 1 : 0);

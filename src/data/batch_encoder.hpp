@@ -38,5 +38,7 @@ std::unique_ptr<BatchEncoder> make_batch_encoder(const PrepareOptions& options,
 int64_t longest_sample(const PrepareOptions& options);
 /// Whether samples share rows.
 bool packs_rows(const PrepareOptions& options);
+/// Whether a sample depends on the other records of its batch, or its row does.
+bool encodes_together(const PrepareOptions& options);
 
 }  // namespace mtrain::data

@@ -55,13 +55,15 @@ void PartEncoder::add(const Dataset& dataset, int64_t row, Part& part,
 }
 
 Part PartEncoder::encode(const std::vector<Dataset>& datasets,
-                         std::span<const RowRef> rows) {
+                         const std::vector<RowRef>& rows, const BatchCut& cut,
+                         int64_t begin, int64_t end) {
   Part part;
   part.facts.resize(datasets.size());
-  const auto batch = static_cast<size_t>(options_.preprocessing_batch_size);
-  for (size_t begin = 0; begin < rows.size(); begin += batch) {
-    for (const RowRef& row : rows.subspan(begin, std::min(batch, rows.size() - begin)))
+  for (int64_t at = begin; at < end;) {
+    for (const int64_t batch_end = cut.end_of_batch(at); at < batch_end; ++at) {
+      const RowRef& row = rows[static_cast<size_t>(at)];
       add(datasets[row.dataset], row.row, part, part.facts[row.dataset]);
+    }
     encoder_->end_batch(part.encoded);
   }
   if (part.faults > 0) part.encoded = {};

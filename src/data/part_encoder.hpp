@@ -2,9 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <vector>
 
+#include "batch_cut.hpp"
 #include "dataset.hpp"
 #include "part_file.hpp"
 #include "record_order.hpp"
@@ -18,8 +18,10 @@ class PartEncoder {
  public:
   explicit PartEncoder(const PrepareOptions& options);
 
-  /// Encodes the records `rows` of `datasets`, in order, in whole batches.
-  Part encode(const std::vector<Dataset>& datasets, std::span<const RowRef> rows);
+  /// Encodes the records rows[begin .. end-1] of `datasets`, in order; begin and end are
+  /// borders of batches of `cut`, which is of all `rows`.
+  Part encode(const std::vector<Dataset>& datasets, const std::vector<RowRef>& rows,
+              const BatchCut& cut, int64_t begin, int64_t end);
 
  private:
   void add(const Dataset& dataset, int64_t row, Part& part, ColumnFacts& facts);

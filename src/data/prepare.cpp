@@ -25,11 +25,13 @@ struct SplitPlan {
   const std::vector<Dataset>* datasets;
   std::vector<RowRef> rows;
   std::string path;
-  int64_t first_part = 0;
-  int64_t rows_of_part = 0;  ///< whole batches, whatever the number of processes
+  BatchCut cut;
+  int64_t first_part;
+  std::vector<int64_t> begins;  ///< of the parts, whatever the number of processes
 
-  int64_t parts() const {
-    return (static_cast<int64_t>(rows.size()) + rows_of_part - 1) / rows_of_part;
+  int64_t parts() const { return static_cast<int64_t>(begins.size()); }
+  int64_t end(size_t part) const {
+    return part + 1 < begins.size() ? begins[part + 1] : cut.rows();
   }
 };
 
@@ -49,11 +51,6 @@ std::vector<RowRef> ordered_rows(const PrepareOptions& options,
     rows.push_back(selected_rows(dataset.size(), dataset.entry().num_samples,
                                  options.max_samples, random));
   return mixed_rows(rows, options.mix_strategy, options.interleave_probs, options.seed);
-}
-
-int64_t rows_of_part(int64_t rows, int64_t batch) {
-  const int64_t wanted = std::max(kRecordsOfPart, rows / kMostParts);
-  return (wanted + batch - 1) / batch * batch;
 }
 
 [[noreturn]] void refuse_faults(int64_t count, const std::vector<std::string>& shown) {
@@ -144,10 +141,10 @@ void Preparation::Impl::plan() {
 void Preparation::Impl::add_split(const std::vector<Dataset>& datasets,
                                   std::vector<RowRef> rows, const std::string& path) {
   if (rows.empty()) return;
-  SplitPlan split{&datasets, std::move(rows), path, parts(), 0};
-  split.rows_of_part = rows_of_part(static_cast<int64_t>(split.rows.size()),
-                                    options.preprocessing_batch_size);
-  splits.push_back(std::move(split));
+  const auto count = static_cast<int64_t>(rows.size());
+  const BatchCut cut = batch_cut(options, count);
+  splits.push_back({&datasets, std::move(rows), path, cut, parts(),
+                    cut.parts(std::max(kRecordsOfPart, count / kMostParts))});
 }
 
 int64_t Preparation::Impl::parts() const {
@@ -239,17 +236,15 @@ std::optional<int64_t> Preparation::encode(int64_t i) {
   const auto next =
       std::find_if(impl.splits.rbegin(), impl.splits.rend(),
                    [&](const SplitPlan& split) { return split.first_part <= i; });
-  const auto begin = static_cast<size_t>((i - next->first_part) * next->rows_of_part);
-  const auto count =
-      std::min(static_cast<size_t>(next->rows_of_part), next->rows.size() - begin);
+  const auto local = static_cast<size_t>(i - next->first_part);
   if (!impl.encoder) impl.encoder = std::make_unique<PartEncoder>(impl.options);
   std::error_code error;
   fs::create_directory(impl.folder, error);
   if (error)
     throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
                     "give a path in a folder that exists and can be written");
-  const Part part =
-      impl.encoder->encode(*next->datasets, std::span(next->rows).subspan(begin, count));
+  const Part part = impl.encoder->encode(*next->datasets, next->rows, next->cut,
+                                         next->begins[local], next->end(local));
   write_part(path, impl.source, part);
   return part.stats.tokens;
 }

@@ -21,6 +21,8 @@ void check_options(const PrepareOptions& o) {
          "set cutoff_len to the longest sample you want, for instance 2048");
   refuse(o.preprocessing_batch_size < 1, "preprocessing_batch_size is below 1",
          "set preprocessing_batch_size = 1000");
+  refuse(o.preprocessing_num_workers < 1, "preprocessing_num_workers is below 1",
+         "set preprocessing_num_workers = 1");
   refuse(!sft && (o.train_on_prompt || o.mask_history),
          "train_on_prompt and mask_history are for stage sft only", "remove them");
   refuse(o.train_on_prompt && o.mask_history,

@@ -2,6 +2,7 @@
 // date; called by the preparation.
 #include <filesystem>
 
+#include "batch_encoder.hpp"
 #include "dataset_info.hpp"
 #include "mapped_file.hpp"
 #include "mtrain/base/text.hpp"
@@ -28,7 +29,10 @@ std::string describe(const PrepareOptions& o) {
              show_optional(o.tool_format), "|", o.preprocessing_batch_size, "|",
              static_cast<int>(o.mix_strategy), "|", join(o.interleave_probs, ","), "|",
              o.val_size, "|", o.seed, "|", o.dataset.size(),
-             o.documents_apart ? "|documents" : "");
+             o.documents_apart ? "|documents" : "",
+             o.preprocessing_num_workers > 1 && encodes_together(o)
+                 ? cat("|workers ", o.preprocessing_num_workers)
+                 : "");
 }
 
 std::string describe(const DatasetEntry& entry) {

@@ -162,6 +162,7 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.default_system = d.default_system;
   options.tool_format = d.tool_format;
   options.preprocessing_batch_size = d.preprocessing_batch_size;
+  options.preprocessing_num_workers = d.preprocessing_num_workers.value_or(1);
   options.mix_strategy = mix_strategy(d.mix_strategy);
   options.interleave_probs = d.interleave_probs;
   options.val_size = d.val_size;

@@ -36,6 +36,7 @@ struct PrepareOptions {
   std::optional<std::string> default_system;
   std::optional<std::string> tool_format;
   int64_t preprocessing_batch_size;
+  int64_t preprocessing_num_workers;  ///< of the reference; 1 where none are named
   MixStrategy mix_strategy;
   std::vector<double> interleave_probs;
   double val_size;  ///< below 1 a share of the records, from 1 on a count

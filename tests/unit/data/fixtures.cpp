@@ -103,6 +103,7 @@ data::PrepareOptions sft_options(const ScratchFolder& folder,
   options.cutoff_len = 2048;
   options.enable_thinking = true;
   options.preprocessing_batch_size = 1000;
+  options.preprocessing_num_workers = 1;
   options.tokenizer_dir = folder.path();
   options.seed = 42;
   options.output_path = folder / "tokens.h5";

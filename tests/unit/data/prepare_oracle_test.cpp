@@ -78,6 +78,7 @@ data::PrepareOptions options_of(const json& example, const std::string& dataset_
   options.default_system = optional_arg<std::string>(args, "default_system");
   options.tool_format = optional_arg<std::string>(args, "tool_format");
   options.preprocessing_batch_size = args.value("preprocessing_batch_size", 1000);
+  options.preprocessing_num_workers = args.value("preprocessing_num_workers", 1);
   options.mix_strategy = strategy_of(args);
   for (const auto& item : names_in(args, "interleave_probs"))
     options.interleave_probs.push_back(std::stod(item));
@@ -230,4 +231,30 @@ BOOST_AUTO_TEST_CASE(what_the_reference_refuses_is_refused) {
                     example.at("outputs").get<std::vector<json>>());
     }
   }
+}
+
+// 34 blocks by one process, 31 by eight, which agree up to the first rest.
+BOOST_AUTO_TEST_CASE(workers_cut_blocks_as_those_of_the_reference) {
+  const fs::path shared = test::shared_folder();
+  if (shared.empty()) return;
+  const fs::path inputs = shared / "cases" / "16-preprocessing-workers" / "data";
+  if (!fs::exists(inputs)) return;
+  const test::ScratchFolder folder;
+  link_tokenizer(shared, json::object(), folder.path());
+  data::PrepareOptions options = test::sft_options(folder, "a");
+  options.stage = data::Stage::kPt;
+  options.dataset_dir = inputs.string();
+  options.cutoff_len = 64;
+  std::vector<std::vector<Ids>> blocks;
+  for (const int64_t workers : {1, 8}) {
+    options.preprocessing_num_workers = workers;
+    data::prepare(options);
+    const data::TokenStoreReader store(options.output_path);
+    blocks.emplace_back();
+    for (int64_t i = 0; i < store.num_samples(); ++i)
+      blocks.back().push_back(store.read(i).input_ids);
+  }
+  BOOST_TEST(blocks[0].size() == 34u);
+  BOOST_REQUIRE(blocks[1].size() == 31u);
+  for (size_t i = 0; i < 4; ++i) BOOST_TEST((blocks[0][i] == blocks[1][i]) == (i < 3), i);
 }
