@@ -24,6 +24,10 @@ std::string shown(const std::string& text) {
 
 void Faults::add(const std::string& place, const std::string& message,
                  const std::string& suggestion) {
+  if (full()) {
+    ++more_;
+    return;
+  }
   std::string line = place.empty() ? message : cat(place, ": ", message);
   if (!suggestion.empty()) line += "; " + suggestion;
   for (const std::string& known : lines_) {
@@ -34,9 +38,10 @@ void Faults::add(const std::string& place, const std::string& message,
 
 void Faults::throw_if_any(const std::string& what) const {
   if (lines_.empty()) return;
-  const std::string count =
-      lines_.size() == 1 ? std::string("1 fault") : cat(lines_.size(), " faults");
-  throw UserError(cat(count, " in ", what, ":\n  ", join(lines_, "\n  ")),
+  const size_t all = lines_.size() + more_;
+  const std::string count = all == 1 ? std::string("1 fault") : cat(all, " faults");
+  const std::string rest = more_ == 0 ? "" : cat("\n  and ", more_, " more");
+  throw UserError(cat(count, " in ", what, ":\n  ", join(lines_, "\n  "), rest),
                   "every key is described by --help and in docs/deck.md");
 }
 

@@ -39,6 +39,10 @@ std::optional<std::string> section_header(const std::string& line) {
 /// unknown.
 std::string checked_section(const std::string& section, const Origin& origin,
                             Faults& faults) {
+  if (faults.full()) {
+    faults.add(origin.place, section, "");
+    return {};
+  }
   std::vector<std::string> names;
   for (const SectionInfo& known : all_sections()) {
     if (known.name == section) return section;

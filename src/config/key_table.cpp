@@ -1,6 +1,8 @@
 // Owns the table of all keys; built once from the declarations, read by everything here.
 #include "key_table.hpp"
 
+#include <unordered_map>
+
 namespace mtrain::config {
 
 const std::vector<SectionInfo>& all_sections() {
@@ -38,10 +40,13 @@ const std::vector<Key>& all_keys() {
 }
 
 const Key* find_key(const std::string& name) {
-  for (const Key& key : all_keys()) {
-    if (key.name == name) return &key;
-  }
-  return nullptr;
+  static const std::unordered_map<std::string, const Key*> by_name = [] {
+    std::unordered_map<std::string, const Key*> keys;
+    for (const Key& key : all_keys()) keys.emplace(key.name, &key);
+    return keys;
+  }();
+  const auto found = by_name.find(name);
+  return found == by_name.end() ? nullptr : found->second;
 }
 
 }  // namespace mtrain::config

@@ -16,7 +16,7 @@ void declare_sources(SectionKeys<Data>& data) {
            one_of_or_empty({"qwen", "qwen3", "qwen3_nothink", "qwen3_vl",
                             "qwen3_vl_nothink", "chatml", "default", "empty"}),
            "chat template; null: as the tokenizer's own chat template shows");
-  data.add("cutoff_len", &Data::cutoff_len, 2048, at_least(1),
+  data.add("cutoff_len", &Data::cutoff_len, 2048, between(1, kMostTokens),
            "tokens a sample keeps at most");
   data.add("max_samples", &Data::max_samples, {}, at_least(1),
            "samples taken of each dataset at most; null: all");
@@ -50,7 +50,7 @@ void declare_encoding(SectionKeys<Data>& data) {
 }
 
 void declare_mixing(SectionKeys<Data>& data) {
-  data.add("val_size", &Data::val_size, 0.0, at_least(0),
+  data.add("val_size", &Data::val_size, 0.0, between(0, kMostSeed),
            "samples kept for evaluation: a share below 1, a count from 1 on");
   data.add("mix_strategy", &Data::mix_strategy, MixStrategy::kConcat, any_value(),
            "how several datasets are joined");
@@ -69,7 +69,9 @@ void declare_mixing(SectionKeys<Data>& data) {
   data.add("data_seed", &Data::data_seed, {}, at_least(0),
            "seed of the order of samples; null: seed");
   data.add("preprocessing_num_workers", &Data::preprocessing_num_workers, {}, at_least(1),
-           "accepted without effect: mprep splits its work over its ranks");
+           "packing and blocks of stage pt: as if that many processes of the reference "
+           "each took a share of the records and cut it into batches; null: one")
+      .with_note("mprep splits its work over its ranks, whatever stands here.");
 }
 
 }  // namespace

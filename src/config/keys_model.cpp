@@ -31,23 +31,24 @@ namespace {
 
 void declare_sizes(SectionKeys<Parallel>& parallel) {
   parallel.add("tensor_model_parallel_size", &Parallel::tensor_model_parallel_size, 1,
-               at_least(1), "ranks that share each matrix (tp)");
+               between(1, kMostSplit), "ranks that share each matrix (tp)");
   parallel.add("pipeline_model_parallel_size", &Parallel::pipeline_model_parallel_size, 1,
-               at_least(1), "pipeline stages (pp)");
+               between(1, kMostSplit), "pipeline stages (pp)");
   parallel.add("virtual_pipeline_model_parallel_size",
-               &Parallel::virtual_pipeline_model_parallel_size, {}, at_least(1),
+               &Parallel::virtual_pipeline_model_parallel_size, {},
+               between(1, kMostSplit),
                "model chunks per stage for the interleaved schedule; null: one");
-  parallel.add("context_parallel_size", &Parallel::context_parallel_size, 1, at_least(1),
-               "ranks that share each sequence (cp)");
+  parallel.add("context_parallel_size", &Parallel::context_parallel_size, 1,
+               between(1, kMostSplit), "ranks that share each sequence (cp)");
   parallel
       .add("expert_model_parallel_size", &Parallel::expert_model_parallel_size, 1,
-           at_least(1), "ranks that share the experts of a layer (ep)")
+           between(1, kMostSplit), "ranks that share the experts of a layer (ep)")
       .with_note(
           "Experts fold into dp * cp (and tp when expert_tensor_parallel_size = 1); "
           "ep never multiplies the number of ranks.");
   parallel
       .add("expert_tensor_parallel_size", &Parallel::expert_tensor_parallel_size, 1,
-           at_least(1), "ranks that share each expert's matrices (etp)")
+           between(1, kMostSplit), "ranks that share each expert's matrices (etp)")
       .with_note("1 as in mcore_adapter; Megatron-LM takes tensor_model_parallel_size.");
   parallel.add("sequence_parallel", &Parallel::sequence_parallel, false, any_value(),
                "split norms and residuals over the tp ranks; needs tp > 1");
@@ -79,10 +80,10 @@ void declare_split(SectionKeys<Parallel>& parallel) {
                &Parallel::account_for_loss_in_pipeline_split, false, any_value(),
                "count the loss head as one layer of the last stage");
   parallel.add("num_layers_in_first_pipeline_stage",
-               &Parallel::num_layers_in_first_pipeline_stage, {}, at_least(1),
+               &Parallel::num_layers_in_first_pipeline_stage, {}, between(1, kMostSplit),
                "layers of the first stage; null: an even share");
   parallel.add("num_layers_in_last_pipeline_stage",
-               &Parallel::num_layers_in_last_pipeline_stage, {}, at_least(1),
+               &Parallel::num_layers_in_last_pipeline_stage, {}, between(1, kMostSplit),
                "layers of the last stage; null: an even share");
   parallel.add("backend", &Parallel::backend, Backend::kAuto, any_value(),
                "communication library; auto: nccl on cuda, mpi on cpu");
@@ -131,18 +132,19 @@ void declare_moe(std::vector<Key>& keys) {
       .with_note(
           "mcore_adapter's default is allgather, which it replaces by alltoall "
           "wherever lengths vary; here they always may.");
-  moe.add("moe_aux_loss_coeff", &Moe::moe_aux_loss_coeff, 0.0, at_least(0),
+  moe.add("moe_aux_loss_coeff", &Moe::moe_aux_loss_coeff, 0.0, between(0, kMostWeight),
           "weight of the load-balancing loss of each layer")
       .with_note(
           "The reference silently takes the coefficient of config.json; compat = mca "
           "does "
           "as it, and says so.");
-  moe.add("moe_z_loss_coeff", &Moe::moe_z_loss_coeff, 0.0, at_least(0),
+  moe.add("moe_z_loss_coeff", &Moe::moe_z_loss_coeff, 0.0, between(0, kMostWeight),
           "weight of the router's z-loss");
   moe.add("moe_router_dtype", &Moe::moe_router_dtype, "fp32", one_of({"fp32", "fp64"}),
           "precision of the router's products; softmax and weights are fp32 in any case")
       .with_note("The reference uses fp32 too from 32 experts on.");
-  moe.add("moe_expert_capacity_factor", &Moe::moe_expert_capacity_factor, {}, above(0),
+  moe.add("moe_expert_capacity_factor", &Moe::moe_expert_capacity_factor, {},
+          above_to(0, kMostWeight),
           "tokens an expert accepts, as a multiple of the even share; null: no limit")
       .with_note(
           "Counted over the tokens that one rank routes of a micro-batch, as in "

@@ -10,9 +10,9 @@ void declare_checkpoint(std::vector<Key>& keys) {
   checkpoint.add("overwrite_output_dir", &Checkpoint::overwrite_output_dir, false,
                  any_value(),
                  "use output_dir even if it holds the results of another run");
-  checkpoint.add("save_steps", &Checkpoint::save_steps, 500, at_least(0),
+  checkpoint.add("save_steps", &Checkpoint::save_steps, 500, between(0, kMostSteps),
                  "steps between checkpoints; 0: only at the end");
-  checkpoint.add("save_total_limit", &Checkpoint::save_total_limit, {}, at_least(1),
+  checkpoint.add("save_total_limit", &Checkpoint::save_total_limit, {}, between(1, 1e9),
                  "checkpoints kept, the newest ones; null: all");
   checkpoint.add("save_hf_model", &Checkpoint::save_hf_model, false, any_value(),
                  "write Hugging Face files beside every checkpoint");
@@ -26,12 +26,14 @@ void declare_dpo(std::vector<Key>& keys) {
   SectionKeys<Dpo> dpo(keys, "dpo", &Deck::dpo);
   dpo.add("pref_loss", &Dpo::pref_loss, PrefLoss::kSigmoid, any_value(),
           "preference loss");
-  dpo.add("pref_beta", &Dpo::pref_beta, 0.1, above(0), "strength of the preference");
-  dpo.add("pref_ftx", &Dpo::pref_ftx, 0.0, at_least(0),
+  dpo.add("pref_beta", &Dpo::pref_beta, 0.1, above_to(0, kMostWeight),
+          "strength of the preference");
+  dpo.add("pref_ftx", &Dpo::pref_ftx, 0.0, between(0, kMostWeight),
           "weight of the chosen answer's own loss");
   dpo.add("dpo_label_smoothing", &Dpo::dpo_label_smoothing, 0.0, from_below(0, 0.5),
           "share of pairs assumed to be labelled the wrong way round");
-  dpo.add("simpo_gamma", &Dpo::simpo_gamma, 0.5, at_least(0), "margin of the simpo loss");
+  dpo.add("simpo_gamma", &Dpo::simpo_gamma, 0.5, between(0, kMostWeight),
+          "margin of the simpo loss");
   dpo.add("ref_model", &Dpo::ref_model, "", any_value(),
           "folder of the reference model; empty: the model before training");
   dpo.add("ref_log_probs", &Dpo::ref_log_probs, "", any_value(),
@@ -40,18 +42,18 @@ void declare_dpo(std::vector<Key>& keys) {
 
 void declare_log(std::vector<Key>& keys) {
   SectionKeys<Log> log(keys, "log", &Deck::log);
-  log.add("logging_steps", &Log::logging_steps, 10, at_least(1),
+  log.add("logging_steps", &Log::logging_steps, 10, between(1, kMostSteps),
           "steps between log lines")
       .with_note("The reference's default of 500 shows nothing of a short run.");
   log.add("report_to", &Log::report_to, ReportTo::kNone, any_value(),
           "where figures go besides trainer_log.jsonl: event files in output_dir/runs");
   log.add("plot_loss", &Log::plot_loss, false, any_value(),
           "draw training_loss.svg and, of models with experts, moe_load.svg");
-  log.add("eval_steps", &Log::eval_steps, {}, at_least(1),
+  log.add("eval_steps", &Log::eval_steps, {}, between(1, kMostSteps),
           "steps between evaluations; null: logging_steps");
   log.add("log_per_rank", &Log::log_per_rank, false, any_value(),
           "one log file for each rank, in output_dir/logs");
-  log.add("profile_step", &Log::profile_step, {}, at_least(1),
+  log.add("profile_step", &Log::profile_step, {}, between(1, kMostSteps),
           "write trace-step-N.json: what every rank did in this step");
 }
 

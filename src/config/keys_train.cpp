@@ -19,12 +19,13 @@ void declare_run(SectionKeys<Train>& train) {
           "The reference's default is lora, but its Megatron path trains all "
           "weights whatever it says.");
   train.add("per_device_train_batch_size", &Train::per_device_train_batch_size, 8,
-            at_least(1), "samples of a micro-batch (pairs for dpo)");
+            between(1, kMostSamples), "samples of a micro-batch (pairs for dpo)");
   train.add("gradient_accumulation_steps", &Train::gradient_accumulation_steps, 1,
-            at_least(1), "micro-batches of a step on each data-parallel rank");
-  train.add("num_train_epochs", &Train::num_train_epochs, 3.0, above(0),
+            between(1, kMostMicroBatches),
+            "micro-batches of a step on each data-parallel rank");
+  train.add("num_train_epochs", &Train::num_train_epochs, 3.0, above_to(0, 1e9),
             "passes over the data, where max_steps is not given");
-  train.add("max_steps", &Train::max_steps, -1, at_least(-1),
+  train.add("max_steps", &Train::max_steps, -1, between(-1, kMostSteps),
             "steps to train; -1: num_train_epochs decides; 0: train nothing, only save");
   train
       .add("max_time", &Train::max_time, {}, above(0),
@@ -33,7 +34,7 @@ void declare_run(SectionKeys<Train>& train) {
       .with_note(
           "As Lightning's max_time. What the next step and a save may take is kept "
           "free.");
-  train.add("seed", &Train::seed, 42, at_least(0), "seed of everything random");
+  train.add("seed", &Train::seed, 42, between(0, kMostSeed), "seed of everything random");
 }
 
 void declare_memory(SectionKeys<Train>& train) {
@@ -46,8 +47,8 @@ void declare_memory(SectionKeys<Train>& train) {
            "full: uniform keeps the input of every group of recompute_num_layers layers; "
            "block recomputes that many layers of each stage")
       .with_note("uniform with one layer, as mcore_adapter where none is given.");
-  train.add("recompute_num_layers", &Train::recompute_num_layers, 1, at_least(1),
-            "full: see recompute_method");
+  train.add("recompute_num_layers", &Train::recompute_num_layers, 1,
+            between(1, kMostSplit), "full: see recompute_method");
   train.add("recompute_modules", &Train::recompute_modules, {"core_attn"},
             one_of({"core_attn", "layernorm", "mlp_act", "mlp", "moe_act", "moe"}),
             "selective: the parts of a layer computed again");
@@ -75,14 +76,15 @@ void declare_guards(SectionKeys<Train>& train) {
             any_value(),
             "a loss or gradient norm that is not finite is never applied; stop: the run "
             "ends; skip: it goes on with the next step");
-  train.add("hang_timeout", &Train::hang_timeout, 60.0, at_least(0),
+  train.add("hang_timeout", &Train::hang_timeout, 60.0, between(0, 1e9),
             "seconds without progress after which a hang is reported and the run ended; "
             "more where steps take long; 0: never");
-  train.add("max_nonfinite_steps", &Train::max_nonfinite_steps, 3, at_least(1),
+  train.add("max_nonfinite_steps", &Train::max_nonfinite_steps, 3, between(1, kMostSteps),
             "skip: so many of them in a row end the run");
   train
       .add("check_weight_hash_across_dp_replicas_interval",
-           &Train::check_weight_hash_across_dp_replicas_interval, 0, at_least(0),
+           &Train::check_weight_hash_across_dp_replicas_interval, 0,
+           between(0, kMostSteps),
            "steps between comparisons of the weights that several ranks hold; 0: never")
       .with_note(
           "Megatron-LM's name; here it also covers tensor-parallel and tied copies.");
@@ -91,35 +93,35 @@ void declare_guards(SectionKeys<Train>& train) {
 void declare_adam(SectionKeys<Optimizer>& optimizer) {
   optimizer.add("optim", &Optimizer::optim, "adamw", one_of({"adamw"}), "optimizer")
       .with_note("adamw_torch, adamw_torch_fused and adamw_hf mean adamw.");
-  optimizer.add("learning_rate", &Optimizer::learning_rate, 5e-5, at_least(0),
+  optimizer.add("learning_rate", &Optimizer::learning_rate, 5e-5, between(0, kMostWeight),
                 "largest learning rate of the schedule");
   optimizer.add("adam_beta1", &Optimizer::adam_beta1, 0.9, from_below(0, 1),
                 "decay of the first moment");
   optimizer.add("adam_beta2", &Optimizer::adam_beta2, 0.999, from_below(0, 1),
                 "decay of the second moment");
-  optimizer.add("adam_epsilon", &Optimizer::adam_epsilon, 1e-8, above(0),
+  optimizer.add("adam_epsilon", &Optimizer::adam_epsilon, 1e-8, between(1e-37, 1),
                 "added to the root of the second moment");
-  optimizer.add("weight_decay", &Optimizer::weight_decay, 0.0, at_least(0),
+  optimizer.add("weight_decay", &Optimizer::weight_decay, 0.0, between(0, kMostWeight),
                 "decoupled decay of matrices; norms and biases are never decayed");
-  optimizer.add("max_grad_norm", &Optimizer::max_grad_norm, 1.0, at_least(0),
+  optimizer.add("max_grad_norm", &Optimizer::max_grad_norm, 1.0, between(0, 1e30),
                 "gradients are scaled down to this norm; 0: never");
 }
 
 void declare_schedule(SectionKeys<Optimizer>& optimizer) {
   optimizer.add("lr_scheduler_type", &Optimizer::lr_scheduler_type, LrScheduler::kLinear,
                 any_value(), "shape of the learning rate over the run");
-  optimizer.add("warmup_steps", &Optimizer::warmup_steps, 0, at_least(0),
+  optimizer.add("warmup_steps", &Optimizer::warmup_steps, 0, between(0, kMostSteps),
                 "steps from 0 to learning_rate; wins over warmup_ratio");
   optimizer.add("warmup_ratio", &Optimizer::warmup_ratio, 0.0, between(0, 1),
                 "warm-up as a share of all steps");
   optimizer
-      .add("min_lr", &Optimizer::min_lr, {}, at_least(0),
+      .add("min_lr", &Optimizer::min_lr, {}, between(0, kMostWeight),
            "where cosine_with_min_lr and warmup_stable_decay end")
       .with_note(
           "lr_scheduler_kwargs with min_lr, min_lr_rate or min_lr_ratio means this.");
   optimizer
-      .add("lr_wsd_decay_iters", &Optimizer::lr_wsd_decay_iters, {}, at_least(1),
-           "steps of the final decay of warmup_stable_decay")
+      .add("lr_wsd_decay_iters", &Optimizer::lr_wsd_decay_iters, {},
+           between(1, kMostSteps), "steps of the final decay of warmup_stable_decay")
       .with_note(
           "Megatron-LM's name; lr_scheduler_kwargs with num_decay_steps means this.");
   optimizer

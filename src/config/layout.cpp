@@ -67,9 +67,10 @@ void check_divides(const std::vector<Axis>& axes, int64_t world, Faults& faults)
 
 int data_parallel_size(const Deck& deck, int world_size) {
   const Parallel& parallel = deck.parallel;
-  return world_size /
-         (parallel.tensor_model_parallel_size * parallel.context_parallel_size *
-          parallel.pipeline_model_parallel_size);
+  const int64_t each = int64_t{parallel.tensor_model_parallel_size} *
+                       parallel.context_parallel_size *
+                       parallel.pipeline_model_parallel_size;
+  return static_cast<int>(world_size / each);
 }
 
 int64_t rank_multiple(const Deck& deck) {

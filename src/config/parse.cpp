@@ -70,6 +70,10 @@ class Assigner {
     if (const NameGroup* group = find_name_group(entry.name)) {
       return assign_known(entry, *group);
     }
+    if (const std::string version = reference_of(entry.name); !version.empty()) {
+      return assign_known(entry, {NameGroup::Effect::kRefused, entry.name, "",
+                                  cat("remove it; it is known from ", version)});
+    }
     report_unknown(entry);
   }
 
@@ -116,6 +120,7 @@ class Assigner {
   }
 
   void report_unknown(const Entry& entry) {
+    if (faults_.full()) return faults_.add(entry.origin.place, entry.name, "");
     constexpr size_t kLongestName = 64;  // longer ones are no misspellings
     std::vector<std::string> names;
     for (const Key& key : all_keys()) names.push_back(key.name);
@@ -123,7 +128,8 @@ class Assigner {
     const std::string near =
         entry.name.size() > kLongestName ? "" : nearest(entry.name, names);
     const Key* key = find_key(near);
-    std::string hint = "--help lists all keys";
+    std::string hint =
+        cat("--help lists all keys; known besides are the names of ", known_versions());
     if (key != nullptr) hint = cat("did you mean ", near, " in [", key->section, "]?");
     if (key == nullptr && !near.empty()) hint = cat("did you mean ", near, "?");
     faults_.add(entry.origin.place, cat("key ", shown(entry.name), " is unknown"), hint);

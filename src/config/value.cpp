@@ -92,6 +92,9 @@ Limits between(double min, double max) {
 Limits from_below(double min, double below) {
   return {.min = min, .max = below, .max_open = true, .words = {}};
 }
+Limits above_to(double min, double max) {
+  return {.min = min, .max = max, .min_open = true, .words = {}};
+}
 Limits one_of(std::vector<std::string> words) {
   return {.min = {}, .max = {}, .words = std::move(words)};
 }
@@ -104,10 +107,10 @@ Limits one_of_or_empty(std::vector<std::string> words) {
 std::string to_string(const Limits& limits) {
   if (!limits.words.empty()) return join(limits.words, ", ");
   if (limits.min && limits.max) {
-    return cat(*limits.min, limits.min_open ? " < x" : " <= x",
-               limits.max_open ? " < " : " <= ", *limits.max);
+    return cat(real_text(*limits.min), limits.min_open ? " < x" : " <= x",
+               limits.max_open ? " < " : " <= ", real_text(*limits.max));
   }
-  if (limits.min) return cat(limits.min_open ? "> " : ">= ", *limits.min);
+  if (limits.min) return cat(limits.min_open ? "> " : ">= ", real_text(*limits.min));
   return {};
 }
 

@@ -45,6 +45,18 @@ Limits at_least(double min);
 Limits above(double min);
 Limits between(double min, double max);
 Limits from_below(double min, double below);  ///< min <= x < below
+Limits above_to(double min, double max);      ///< min < x <= max
+/// How large numbers may be that are multiplied with each other: ranks of one kind,
+/// samples, micro-batches, tokens, steps. Any product of one of each but the steps fits
+/// into 63 bits, and so does a sum of steps.
+inline constexpr double kMostSplit = 1 << 16;
+inline constexpr double kMostSamples = 1 << 20;
+inline constexpr double kMostMicroBatches = 1 << 16;
+inline constexpr double kMostTokens = 1 << 30;
+inline constexpr double kMostSteps = 1e12;
+/// Reals that are computed with in single precision.
+inline constexpr double kMostWeight = 1e6;
+inline constexpr double kMostSeed = 4294967295.0;
 Limits one_of(std::vector<std::string> words);
 Limits one_of_or_empty(std::vector<std::string> words);
 /// ">= 1", "0 <= x < 1", "a, b or c"; empty for any value.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/rng.hpp"
 
@@ -10,8 +11,11 @@ namespace mtrain::data {
 
 Sampler::Sampler(const SamplerOptions& options)
     : options_(options),
-      global_batch_size_(options.per_device_train_batch_size *
-                         options.gradient_accumulation_steps * options.dp_size) {
+      global_batch_size_(
+          checked_product({options.per_device_train_batch_size,
+                           options.gradient_accumulation_steps, options.dp_size},
+                          "number of samples of a step (per_device_train_batch_size x "
+                          "gradient_accumulation_steps x data-parallel size)")) {
   MT_CHECK(options.per_device_train_batch_size > 0);
   MT_CHECK(options.gradient_accumulation_steps > 0);
   MT_CHECK(options.dp_size > 0);
@@ -69,7 +73,9 @@ int64_t Sampler::next(int64_t cursor) const {
 
 int64_t Sampler::cursor_of_step(int64_t step) const {
   const int64_t per_epoch = steps_per_epoch();
-  return step / per_epoch * options_.num_samples + step % per_epoch * global_batch_size_;
+  return checked_product({step / per_epoch + 1, options_.num_samples},
+                         "number of samples of a run (epochs x samples)") -
+         options_.num_samples + step % per_epoch * global_batch_size_;
 }
 
 // An epoch is over after its last whole step, whatever is dropped behind it.

@@ -2,6 +2,7 @@
 #include "plan.hpp"
 
 #include "layout.hpp"
+#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "plan_parts.hpp"
 
@@ -12,8 +13,10 @@ std::string header(const config::Deck& deck, const models::ModelConfig& config,
                    int world_size) {
   const comm::RankGrid grid(grid_sizes(deck.parallel, world_size));
   const bool fp32 = weights_dtype(deck.model, config) == at::kFloat;
-  const int64_t samples = deck.train.per_device_train_batch_size *
-                          deck.train.gradient_accumulation_steps * grid.data_size();
+  const int64_t samples =
+      checked_product({deck.train.per_device_train_batch_size,
+                       deck.train.gradient_accumulation_steps, grid.data_size()},
+                      "number of samples of a step");
   return cat("plan    ", config.family(), ", ",
              human_count(static_cast<double>(config.parameters())), " parameters, ",
              fp32 ? "float32" : "bfloat16", "; ", world_size,

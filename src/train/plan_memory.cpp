@@ -3,6 +3,7 @@
 
 #include "layout.hpp"
 #include "memory_plan.hpp"
+#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "pair_loss.hpp"
 #include "plan_parts.hpp"
@@ -70,7 +71,9 @@ std::vector<StageMemory> holdings(const config::Deck& deck, const PlannedModel& 
 
 int64_t planned_tokens(const config::Deck& deck) {
   const bool pairs = deck.train.stage == config::Stage::kDpo;
-  return deck.train.per_device_train_batch_size * deck.data.cutoff_len * (pairs ? 2 : 1);
+  return checked_product(
+      {deck.train.per_device_train_batch_size, deck.data.cutoff_len, pairs ? 2 : 1},
+      "number of tokens of a micro-batch (per_device_train_batch_size x cutoff_len)");
 }
 
 std::vector<StageMemory> stage_memory(const config::Deck& deck, const PlannedModel& model,

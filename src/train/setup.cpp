@@ -8,6 +8,7 @@
 
 #include "compat.hpp"
 #include "layout.hpp"
+#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
@@ -97,6 +98,7 @@ void Trainer::read_inputs() {
       });
     }
     total_steps_ = total_steps();
+    loader_->sampler().cursor_of_step(total_steps_);  // must be one that can be counted
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
@@ -109,7 +111,10 @@ void Trainer::read_inputs() {
 int64_t Trainer::total_steps() const {
   if (deck_.train.max_steps >= 0) return deck_.train.max_steps;
   const auto per_epoch = static_cast<double>(loader_->sampler().steps_per_epoch());
-  return static_cast<int64_t>(std::ceil(deck_.train.num_train_epochs * per_epoch));
+  return checked_whole(
+      std::ceil(deck_.train.num_train_epochs * per_epoch),
+      cat("the number of steps (num_train_epochs ", deck_.train.num_train_epochs, " x ",
+          per_epoch, " steps an epoch)"));
 }
 
 int64_t Trainer::largest_micro_batch() const {

@@ -11,6 +11,7 @@
 
 using mtrain::data::Sampler;
 using mtrain::data::SamplerOptions;
+namespace test = mtrain::test;
 using Indices = std::vector<int64_t>;
 
 namespace {
@@ -112,6 +113,18 @@ BOOST_AUTO_TEST_CASE(too_few_samples_for_a_step_are_refused_with_the_numbers) {
   BOOST_TEST(error.find("needs 16 samples") != error.npos, error);
   BOOST_TEST(error.find("has 15") != error.npos, error);
   BOOST_TEST(error.find("lower gradient_accumulation_steps") != error.npos, error);
+}
+
+BOOST_AUTO_TEST_CASE(a_step_or_a_run_beyond_counting_is_refused) {
+  const int64_t large = int64_t{1} << 32;
+  BOOST_TEST(test::user_error([&] {
+               Sampler(options(25, false, large, large, 1));
+             }).find("number of samples of a step") != std::string::npos);
+  const Sampler sampler(options(int64_t{1} << 40, false, 1 << 20, 1 << 10, 1 << 10));
+  BOOST_TEST(sampler.cursor_of_step(3) == 3 * (int64_t{1} << 40));
+  BOOST_TEST(test::user_error([&] {
+               sampler.cursor_of_step(1 << 30);
+             }).find("samples of a run") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
