@@ -40,11 +40,7 @@ What the same YAML does differently, on purpose; `compat = mca` takes the first 
 
 *same*: a key of [deck.md](deck.md), with a note where its default differs. *means*: translated. *refused*:
 unless it asks for nothing (`false`, `null`, `0`). *no effect*: accepted with a warning. `neither` stands
-behind keys that only mtrain has.
-
-| name | here |
-|---|---|
-)";
+behind keys that only mtrain has. The names are those of )";
 
 /// Keys that neither LLaMA-Factory, nor its trainer, nor Megatron-LM has.
 const char* const kOwnKeys =
@@ -80,7 +76,11 @@ std::string coming_from_markdown() {
   for (const NameGroup& group : all_name_groups())
     for (const std::string& name : split(group.names, ' '))
       rows[name] = group_cell(group);
-  std::string out = kIntroduction;
+  for (const ReferenceNames& reference : all_reference_names())
+    for (const std::string& name : split(reference.names, ' '))
+      rows.emplace(name, "refused: remove it");
+  std::string out =
+      cat(kIntroduction, known_versions(), ".\n\n| name | here |\n|---|---|\n");
   for (const auto& [name, what] : rows)
     out += cat("| `", name, "` | ", table_cell(what), " |\n");
   return out;

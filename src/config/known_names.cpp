@@ -3,6 +3,7 @@
 #include "known_names.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "mtrain/base/text.hpp"
 
@@ -29,10 +30,34 @@ bool has_word(const std::string& words, const std::string& word) {
 }  // namespace
 
 const NameGroup* find_name_group(const std::string& name) {
-  for (const NameGroup& group : all_name_groups()) {
-    if (has_word(group.names, name)) return &group;
-  }
-  return nullptr;
+  static const std::unordered_map<std::string, const NameGroup*> by_name = [] {
+    std::unordered_map<std::string, const NameGroup*> groups;
+    for (const NameGroup& group : all_name_groups())
+      for (const std::string& word : split(group.names, ' '))
+        groups.emplace(word, &group);
+    return groups;
+  }();
+  const auto found = by_name.find(name);
+  return found == by_name.end() ? nullptr : found->second;
+}
+
+std::string reference_of(const std::string& name) {
+  static const std::unordered_map<std::string, std::string> by_name = [] {
+    std::unordered_map<std::string, std::string> versions;
+    for (const ReferenceNames& reference : all_reference_names())
+      for (const std::string& word : split(reference.names, ' '))
+        versions.emplace(word, reference.version);
+    return versions;
+  }();
+  const auto found = by_name.find(name);
+  return found == by_name.end() ? std::string() : found->second;
+}
+
+std::string known_versions() {
+  std::vector<std::string> versions;
+  for (const ReferenceNames& reference : all_reference_names())
+    versions.push_back(reference.version);
+  return join(versions, ", ");
 }
 
 bool asks_for_nothing(const NameGroup& group, const std::string& text) {

@@ -25,6 +25,17 @@ const NameGroup* find_name_group(const std::string& name);
 /// harmless.
 bool asks_for_nothing(const NameGroup& group, const std::string& text);
 
+/// The names of arguments of one reference, whatever becomes of them here.
+struct ReferenceNames {
+  std::string version;  ///< "LLaMA-Factory 0.9.5"
+  std::string names;    ///< separated by spaces
+};
+const std::vector<ReferenceNames>& all_reference_names();
+/// The version of the reference that has `name`, or "".
+std::string reference_of(const std::string& name);
+/// "LLaMA-Factory 0.9.5, mcore_adapter 0.10 ...": whose names are known.
+std::string known_versions();
+
 /// Whether only mtrain has the key of that name.
 bool is_own(const std::string& key);
 

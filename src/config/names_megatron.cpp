@@ -13,7 +13,7 @@ void add_adapter_names(std::vector<NameGroup>& groups) {
   const std::vector<NameGroup> adapter = {
       {kNoEffect, "variable_seq_lengths", "", "lengths may always vary here"},
       {kNoEffect,
-       "cross_entropy_loss_fusion transformer_impl use_flash_attn "
+       "cross_entropy_loss_fusion masked_softmax_fusion transformer_impl use_flash_attn "
        "use_flash_attn_npu_batch_invariant compile_warmup",
        "", "it picks an implementation only; see [kernels]"},
       {kRefused, "moe_layer_recompute", "",
@@ -93,10 +93,25 @@ void add_renamed(std::vector<NameGroup>& groups) {
   }
 }
 
+/// Names of LLaMA-Factory's other Megatron path, over Megatron Bridge.
+void add_bridge_names(std::vector<NameGroup>& groups) {
+  const std::vector<NameGroup> bridge = {
+      {kRefused, "use_packed_sequences", "", "write neat_packing = true"},
+      {kRefused, "mixed_precision", "bf16_mixed", "write bf16 = true"},
+      {kRefused, "megatron_pretrained_checkpoint", "",
+       "give model_name_or_path, a folder in Hugging Face format"},
+      {kNoEffect, "export_hf_on_finish", "",
+       "the end of a run always writes Hugging Face files"},
+      {kRefused, "extra_config", "{}", "write each of its keys in the deck"},
+  };
+  groups.insert(groups.end(), bridge.begin(), bridge.end());
+}
+
 }  // namespace
 
 void add_megatron_names(std::vector<NameGroup>& groups) {
   add_adapter_names(groups);
+  add_bridge_names(groups);
   add_renamed(groups);
   groups.push_back(
       {kRefused,

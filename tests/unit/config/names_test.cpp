@@ -1,6 +1,5 @@
 // Names of other programs: translated, refused or without effect; and what is not built
 // yet.
-#include <fstream>
 #include <set>
 
 #include "aliases.hpp"
@@ -25,12 +24,10 @@ BOOST_AUTO_TEST_CASE(every_name_is_declared_once) {
   }
 }
 
-/// The names of reference_names.txt.
 std::set<std::string> reference_names() {
-  std::ifstream file(MTRAIN_SOURCE_DIR "/tests/unit/config/reference_names.txt");
   std::set<std::string> names;
-  for (std::string line; std::getline(file, line);)
-    if (!line.empty() && line.front() != '#') names.insert(line);
+  for (const ReferenceNames& reference : all_reference_names())
+    for (const std::string& name : split(reference.names, ' ')) names.insert(name);
   return names;
 }
 
@@ -72,12 +69,20 @@ BOOST_AUTO_TEST_CASE(every_name_of_the_references_is_honoured_refused_or_warned_
   }
 }
 
+BOOST_AUTO_TEST_CASE(names_that_nothing_was_said_of_are_refused_with_their_version) {
+  CHECK_HAS(fault_in("use_packed_sequences = true\n"), "neat_packing = true");
+  BOOST_TEST(warns(parse("export_hf_on_finish = true\n"), {"always writes"}));
+  CHECK_HAS(fault_in("nearly_nothing_like_it = 1\n"), "is unknown", known_versions());
+  CHECK_HAS(known_versions(), "LLaMA-Factory 0.9", "transformers 4", "mcore_adapter 0");
+  BOOST_TEST(reference_of("reasoning_effort").starts_with("LLaMA-Factory"));
+  BOOST_TEST(reference_of("model_config").empty());
+}
+
 BOOST_AUTO_TEST_CASE(own_keys_are_those_that_no_reference_has) {
   const auto names = reference_names();
   for (const Key& key : all_keys()) {
-    BOOST_TEST(
-        is_own(key.name) == !names.contains(key.name),
-        key.name << ": list it in kOwnKeys (coming_from.cpp) or reference_names.txt");
+    BOOST_TEST(is_own(key.name) == !names.contains(key.name),
+               key.name << ": list it in kOwnKeys (coming_from.cpp) or as a known name");
   }
 }
 
@@ -120,6 +125,12 @@ BOOST_AUTO_TEST_CASE(names_without_effect_warn) {
       "overwrite_cache: true\ndataloader_num_workers: 4\ntrust_remote_code: true\n"
       "ddp_timeout: 180000000\npreprocessing_num_workers: 16\n"
       "bias_activation_fusion: false\n");
+  BOOST_TEST(!warns(parse("stage = pt\npreprocessing_num_workers = 8\n"),
+                    {"preprocessing_num_workers"}));
+  BOOST_TEST(!warns(parse("neat_packing = true\npreprocessing_num_workers = 8\n"),
+                    {"preprocessing_num_workers"}));
+  BOOST_TEST(warns(parse("stage = pt\npacking = false\npreprocessing_num_workers = 8\n"),
+                   {"preprocessing_num_workers", "no effect"}));
   for (const char* name :
        {"overwrite_cache", "dataloader_num_workers", "trust_remote_code", "ddp_timeout",
         "preprocessing_num_workers", "bias_activation_fusion"}) {
