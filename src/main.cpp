@@ -41,6 +41,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
     log::info(cat(config::rank_multiple(parsed.deck)));
     return kExitOk;
   }
+  if (!line.dump_deck) train::use_local_models(parsed, session);
   session.agree([&] { train::take_from_model(parsed); });
   const int world = line.world_size.value_or(session.world_size());
   if (!line.dump_deck && !line.plan_search)

@@ -28,6 +28,7 @@ constexpr Entry kTypes[] = {
     {at::kBool, "BOOL", "bool", false},
     {at::kFloat8_e4m3fn, "F8_E4M3", "float8_e4m3fn", false},
     {at::kFloat8_e5m2, "F8_E5M2", "float8_e5m2", false},
+    {at::kFloat8_e8m0fnu, "F8_E8M0", "float8_e8m0fnu", false},
 };
 
 const Entry& entry(at::ScalarType dtype) {

@@ -1,4 +1,4 @@
-// The small files of a model folder: copying and writing them; called by export and
+// The small files of a model folder: reading and writing them; called by export and
 // mconvert.
 #include "model_files.hpp"
 
@@ -6,9 +6,11 @@
 #include <array>
 #include <string_view>
 
+#include "model_checksums.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
+#include "mtrain/checkpoint/model_folder.hpp"
 
 namespace mtrain::checkpoint {
 
@@ -27,20 +29,28 @@ constexpr std::array<std::string_view, 8> kTokenizerFiles = {
 
 bool is_model_file(const std::string& name) {
   return name.ends_with(".safetensors") || name == "model.safetensors.index.json" ||
-         name == "config.json" ||
+         name == "config.json" || name == kChecksumsFile ||
          std::ranges::find(kTokenizerFiles, name) != kTokenizerFiles.end();
 }
 
-std::vector<std::string> copy_tokenizer_files(const fs::path& from, const fs::path& to) {
-  std::vector<std::string> copied;
-  std::error_code ignored;
-  if (fs::equivalent(from, to, ignored)) return copied;
+std::vector<TextFile> read_tokenizer_files(const fs::path& folder) {
+  std::vector<TextFile> files;
   for (const std::string_view name : kTokenizerFiles) {
-    if (!has_entry(from / name)) continue;
-    write_file_atomically(to / name, read_text(File::open_input(from / name), kMaxBytes));
-    copied.emplace_back(name);
+    const fs::path path = folder / name;
+    if (has_entry(path))
+      files.push_back({std::string(name), read_text(File::open_input(path), kMaxBytes)});
   }
-  return copied;
+  return files;
+}
+
+void write_side_files(const fs::path& folder, const std::vector<TextFile>& files,
+                      const std::string& weights) {
+  ModelSums sums = parse_checksums(weights, "checksums of an export");
+  for (const TextFile& file : files) {
+    write_file_atomically(folder / file.name, file.text);
+    sums.files.push_back(sum_of(file.name, file.text));
+  }
+  write_file_atomically(folder / kChecksumsFile, checksums_text(sums));
 }
 
 }  // namespace mtrain::checkpoint

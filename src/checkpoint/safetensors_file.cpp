@@ -106,7 +106,7 @@ void check_places(const File& file, std::vector<SafetensorsFile::Entry>& entries
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : file_(File::open_to_read(path)) {
+    : file_(File::open_input(path)) {
   const int64_t file_size = file_.size();
   const std::string text = header_text(file_, file_size);
   const json header = parse_json(text, cat("the header of ", path.string()));

@@ -78,7 +78,7 @@ bool is_plain_name(const std::string& name) {
 /// tensor -> shard, every shard name checked.
 std::map<std::string, std::string> read_index(const fs::path& path) {
   const auto index =
-      parse_json(read_text(File::open_to_read(path), kMaxIndex), path.string());
+      parse_json(read_text(File::open_input(path), kMaxIndex), path.string());
   if (!index.is_object() || !index.contains("weight_map") ||
       !index["weight_map"].is_object())
     throw UserError(cat(path.string(), " has no object \"weight_map\""));

@@ -7,13 +7,14 @@
 #include <set>
 
 #include "box_copy.hpp"
-#include "box_json.hpp"
 #include "coverage.hpp"
 #include "dtype.hpp"
+#include "model_checksums.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
-#include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
+#include "mtrain/checkpoint/model_folder.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "safetensors_file.hpp"
 #include "safetensors_plan.hpp"
@@ -41,24 +42,43 @@ struct SafetensorsWriter::State {
   std::vector<Shard> shards;
   std::vector<File> files;  ///< one per shard
   std::map<std::string, Place> places;
-  std::vector<Box> written;  ///< by this rank
+  std::vector<PartSum> written;  ///< by this rank
 };
 
 namespace {
 
 constexpr size_t kFaultsShown = 20;
 
+using PartsOfTensors = std::map<std::string, std::vector<PartSum>>;
+
+std::vector<ShardSum> sums_of(const std::vector<Shard>& shards, PartsOfTensors& written) {
+  std::vector<ShardSum> sums;
+  for (const Shard& shard : shards) {
+    const std::string& header = shard.header;
+    sums.push_back({shard.name,
+                    shard.bytes,
+                    static_cast<int64_t>(header.size()),
+                    crc32c(0, header.data(), header.size()),
+                    {}});
+    for (const auto& tensor : shard.tensors)
+      for (PartSum& part : written[tensor.info.name])
+        sums.back().parts.push_back(std::move(part));
+  }
+  return sums;
+}
+
 /// One line per planned tensor that is not written exactly once.
 std::vector<std::string> coverage_faults(const std::vector<Shard>& shards,
-                                         const std::vector<Box>& written) {
-  std::map<std::string, std::vector<Box>> by_tensor;
-  for (const Box& box : written) by_tensor[box.tensor].push_back(box);
+                                         PartsOfTensors& written) {
   std::vector<std::string> faults;
   for (const Shard& shard : shards)
     for (const auto& [info, position] : shard.tensors) {
-      const auto& boxes = by_tensor[info.name];
+      std::vector<Box> boxes;
       int64_t elements = 0;
-      for (const Box& box : boxes) elements += box.size();
+      for (const PartSum& part : written[info.name]) {
+        boxes.push_back(part.box);
+        elements += part.box.size();
+      }
       const auto missing = uncovered(whole_box(info.name, info.shape), boxes);
       if (!missing.empty())
         faults.push_back(cat(parallel::to_string(missing.front()), " was not written"));
@@ -139,23 +159,24 @@ void SafetensorsWriter::write(const Box& box, const at::Tensor& data) {
   if (box.size() == 0) return;
   write_box(box, box, data.data_ptr(), whole_box(info.name, info.shape),
             state_->files[shard], tensor->position, dtype_size(info.dtype));
-  state_->written.push_back(box);
+  state_->written.push_back({box, crc32c(0, data.const_data_ptr(), data.nbytes())});
 }
 
 std::string SafetensorsWriter::summary() {
   for (const File& file : state_->files) file.sync();
-  return boxes_to_json(state_->written).dump();
+  return parts_text(state_->written);
 }
 
-void SafetensorsWriter::commit(const std::vector<std::string>& summaries) {
-  std::vector<Box> written;
+std::string SafetensorsWriter::commit(const std::vector<std::string>& summaries) {
+  PartsOfTensors written;
   for (const std::string& text : summaries)
-    for (Box& box : boxes_from_json(parse_json(text, "summary of an export")))
-      written.push_back(std::move(box));
+    for (PartSum& part : parts_of_text(text))
+      written[part.box.tensor].push_back(std::move(part));
   const auto faults = coverage_faults(state_->shards, written);
   if (!faults.empty())
     throw Error(cat("the export to ", state_->folder.string(), " is incomplete (",
                     faults.size(), " tensors): ", shortened(faults)));
+  remove_file(state_->folder / kChecksumsFile);
   // Without its index the older model is not loadable, so no mixture of the two ever is.
   remove_file(state_->folder / kIndexFile);
   const bool single = state_->shards.size() == 1;
@@ -163,14 +184,19 @@ void SafetensorsWriter::commit(const std::vector<std::string>& summaries) {
   for (const Shard& shard : state_->shards)
     rename_file(state_->temporary(shard), state_->folder / shard.name);
   sync_directory(state_->folder);
-  if (!single)
-    write_file_atomically(state_->folder / kIndexFile, index_text(state_->shards));
+  ModelSums sums{{}, sums_of(state_->shards, written)};
+  if (!single) {
+    const std::string index = index_text(state_->shards);
+    write_file_atomically(state_->folder / kIndexFile, index);
+    sums.files.push_back(sum_of(kIndexFile, index));
+  }
   remove_stale_shards(state_->folder, state_->shards);
   sync_directory(state_->folder);
+  return checksums_text(sums);
 }
 
-void SafetensorsWriter::finish() {
-  commit({summary()});
+std::string SafetensorsWriter::finish() {
+  return commit({summary()});
 }
 
 }  // namespace mtrain::checkpoint

@@ -66,22 +66,13 @@ bool ConfigReader::flag_or(const std::string& key, bool fallback) {
 
 double ConfigReader::rope_theta() {
   require_only("rope_scaling", nullptr);
-  const auto* parameters = find("rope_parameters");
-  if (!parameters) return number_or("rope_theta", std::nullopt);
-  if (!parameters->is_object()) {
-    fault("rope_parameters must be an object");
-    return 1.0;
-  }
-  ConfigReader nested(*parameters, where_);
-  nested.require_only("rope_type", "default");
-  const double theta = nested.number_or("rope_theta", std::nullopt);
-  for (const auto& message : nested.faults_) fault("rope_parameters: " + message);
-  return theta;
+  require_only("rope_parameters", nullptr);
+  constexpr double kDefault = 10'000;  // of transformers' Qwen3Config
+  return number_or("rope_theta", kDefault);
 }
 
 at::ScalarType ConfigReader::dtype() {
   const auto* value = find("torch_dtype");
-  if (!value) value = find("dtype");
   if (!value || *value == "float32") return at::kFloat;
   if (*value == "bfloat16") return at::kBFloat16;
   if (*value == "float16") return at::kHalf;

@@ -1,4 +1,5 @@
-// Reads typed values out of a config.json and collects every fault before complaining.
+// Reads typed values out of a config.json in the published dialect and collects every
+// fault before complaining.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,9 +29,9 @@ class ConfigReader {
   std::vector<int64_t> list(const std::string& key);
   bool has(const std::string& key) const { return find(key) != nullptr; }
   bool flag_or(const std::string& key, bool fallback);
-  /// The rotary base, from rope_theta or rope_parameters; other rope types are refused.
+  /// The rotary base; rope types other than the default are refused.
   double rope_theta();
-  /// torch_dtype or dtype; float32 when neither is given.
+  /// torch_dtype; float32 when it is not given.
   at::ScalarType dtype();
   /// Records a fault unless the key is absent, null or equal to `only`.
   void require_only(const std::string& key, const nlohmann::json& only);

@@ -1,6 +1,7 @@
 // Chooses the model family named by config.json.
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/json.hpp"
+#include "mtrain/models/dialect.hpp"
 #include "mtrain/models/model.hpp"
 #include "qwen3/config.hpp"
 
@@ -8,8 +9,9 @@ namespace mtrain::models {
 
 std::unique_ptr<ModelConfig> parse_model_config(const std::string& json_text,
                                                 const std::string& where) {
-  const auto json = parse_json(json_text, where, JsonDialect::kPython);
+  auto json = parse_json(json_text, where, JsonDialect::kPython);
   if (!json.is_object()) throw UserError(cat(where, ": a JSON object is expected"));
+  to_published_dialect(json);
   const std::string type = json.value("model_type", nlohmann::json("")).dump();
   if (type == "\"qwen3\"" || type == "\"qwen3_moe\"")
     return std::make_unique<qwen3::Config>(json, where);

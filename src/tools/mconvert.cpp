@@ -21,7 +21,9 @@ constexpr char kUsage[] =
     "  mconvert from-hf HF_DIR CHECKPOINT    make a checkpoint that training can start "
     "from\n"
     "  mconvert inspect DIR                  list tensors, shapes, sizes, step, layout\n"
-    "  mconvert verify CHECKPOINT            read every byte, compare checksums\n"
+    "  mconvert verify DIR                   read every checkpoint and exported model in "
+    "it,\n"
+    "                                        compare checksums\n"
     "  mconvert diff A B                     largest difference of each tensor\n\n"
     "CHECKPOINT is a checkpoint-STEP folder, or a folder of them (the newest is taken).\n"
     "Under mpirun the work is split over the ranks.\n\n";

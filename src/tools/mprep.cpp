@@ -23,7 +23,8 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
   if (line.quiet) log::set_level(std::max(log::level(), log::Level::kWarning));
-  const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
+  auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
+  train::use_local_models(parsed, session);
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;
   session.agree([&] {

@@ -162,8 +162,8 @@ void CheckpointSaver::start_commit() {
 
 void CheckpointSaver::commit(const Cancelled&) {
   if (hf_) {
-    hf_writer_->commit(hf_summaries_);
-    write_hf_side_files(*hf_);
+    const std::string weights = hf_writer_->commit(hf_summaries_);
+    checkpoint::write_side_files(hf_->folder, *hf_->side_files, weights);
   }
   installed_ = checkpoint::commit(options_.output_dir, state_.step, summaries_, state_,
                                   deck_text_);

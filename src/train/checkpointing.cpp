@@ -164,8 +164,8 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
   const auto summaries = session.all_gather_text(summary);
   session.agree([&] {
     if (session.rank() != 0) return;
-    writer->commit(summaries);
-    write_hf_side_files(options);
+    const std::string weights = writer->commit(summaries);
+    checkpoint::write_side_files(options.folder, *options.side_files, weights);
   });
 }
 
@@ -173,15 +173,6 @@ std::vector<checkpoint::TensorInfo> tensor_plan(const HfExport& options) {
   const auto config =
       models::parse_model_config(options.config_text, "config.json of the checkpoint");
   return tensor_plan(*config, options.dtype);
-}
-
-void write_hf_side_files(const HfExport& options) {
-  write_file_atomically(options.folder / "config.json",
-                        published_config(options.config_text, options.dtype));
-  write_file_atomically(options.folder / "generation_config.json",
-                        generation_config(options.config_text));
-  if (!options.tokenizer_dir.empty())
-    checkpoint::copy_tokenizer_files(options.tokenizer_dir, options.folder);
 }
 
 }  // namespace mtrain::train

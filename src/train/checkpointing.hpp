@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "mtrain/config/deck.hpp"
 #include "mtrain/models/model.hpp"
 #include "mtrain/parallel/optimizer.hpp"
+#include "side_files.hpp"
 
 namespace mtrain::train {
 
@@ -41,8 +43,7 @@ void restore(const checkpoint::CheckpointReader& reader, parallel::ParamBuffer& 
 const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& reader);
 
 /// Fields of TrainingState::extra.
-inline constexpr char kDtypeField[] = "dtype";                 ///< of the run's weights
-inline constexpr char kTokenizerDirField[] = "tokenizer_dir";  ///< where its files were
+inline constexpr char kDtypeField[] = "dtype";  ///< of the run's weights
 /// Sum of the losses since the last log line, and its steps: what the next line averages.
 inline constexpr char kIntervalLossField[] = "interval_loss";
 inline constexpr char kIntervalStepsField[] = "interval_steps";
@@ -51,20 +52,17 @@ inline constexpr char kIntervalRewardsField[] = "interval_rewards";
 /// dtype of the weights of the run that saved `state`.
 at::ScalarType saved_dtype(const checkpoint::TrainingState& state);
 
-/// What to_hf writes beside the weights, and how.
+/// What an export writes beside the weights, and how.
 struct HfExport {
   std::filesystem::path folder;
-  std::string config_text;              ///< config.json of the model
-  std::filesystem::path tokenizer_dir;  ///< where the tokenizer files are; may be empty
+  std::string config_text;                      ///< config.json of the model
+  std::shared_ptr<const SideFiles> side_files;  ///< needed on rank 0 only
   at::ScalarType dtype;
   int64_t max_shard_bytes;
 };
 
 /// The tensors of the export in the order they are written.
 std::vector<checkpoint::TensorInfo> tensor_plan(const HfExport& options);
-/// Writes config.json, generation_config.json and the tokenizer files; one rank.
-void write_hf_side_files(const HfExport& options);
-
 /// Writes a Hugging Face folder from a checkpoint, every tensor once, in bounded memory,
 /// the work split over the ranks. Collective.
 void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& options,

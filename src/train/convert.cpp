@@ -1,10 +1,12 @@
 // Whole-model conversion; the mconvert program calls one function per command.
 #include "mtrain/train/convert.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "checkpointing.hpp"
+#include "hub_cache.hpp"
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
@@ -13,6 +15,7 @@
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "mtrain/checkpoint/verify.hpp"
 #include "progress.hpp"
 
 namespace mtrain::train {
@@ -94,8 +97,8 @@ void to_hf(const std::string& checkpoint, const std::string& hf_dir,
     options.config_text = state.model_config_json;
     options.dtype = parse_dtype(flags.dtype, saved_dtype(state));
     options.max_shard_bytes = parse_size(flags.max_shard_size);
-    const auto tokenizer = state.extra.find(kTokenizerDirField);
-    if (tokenizer != state.extra.end()) options.tokenizer_dir = tokenizer->second;
+    options.side_files = std::make_shared<const SideFiles>(
+        side_files(options.config_text, options.dtype, tokenizer_origin(state)));
   });
   export_hf(*reader, options, session);
   log::info(cat(reader->folder().string(), " -> ", hf_dir, ": ",
@@ -107,6 +110,7 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
              const comm::Session& session) {
   const Stopwatch clock;
   const fs::path target = checkpoint, work = checkpoint + ".tmp";
+  std::string folder;
   ModelDescription description;
   std::unique_ptr<checkpoint::TensorSource> source;
   session.agree([&] {
@@ -114,9 +118,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
       throw UserError(cat(checkpoint, " exists already"), "name a folder that does not");
     }
     config::Model model{};
-    model.model_name_or_path = hf_dir;
+    folder = local_model(HubChoice(), "HF_DIR", hf_dir);
+    model.model_name_or_path = folder;
     description = read_model_description(model);
-    source = open_model(*description.config, hf_dir);
+    source = open_model(*description.config, folder);
   });
   session.agree([&] {
     if (session.rank() != 0) return;
@@ -142,7 +147,7 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
     state.model_config_json = description.text;
     state.world_size = session.world_size();
     state.layout = "from-hf";
-    state.extra[kTokenizerDirField] = fs::absolute(hf_dir).string();
+    note_tokenizer({folder, std::nullopt, std::nullopt}, state);
     state.extra[kDtypeField] = dtype_name(description.config->dtype());
     fs::rename(
         checkpoint::commit(work, 0, summaries, state, "# made by mconvert from-hf\n"),
@@ -154,17 +159,38 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
                 " tensors in ", clock.seconds(), " s"));
 }
 
-void verify(const std::string& checkpoint, const comm::Session& session) {
+void verify(const std::string& folder, const comm::Session& session) {
+  checkpoint::Verification found;
   session.agree([&] {
-    const checkpoint::CheckpointReader reader(resolve_checkpoint(checkpoint));
-    const auto faults = reader.verify(session.rank(), session.world_size());
-    if (!faults.empty()) {
-      throw UserError(join(faults, "\n"),
-                      "restore the file from a copy, or use another "
-                      "checkpoint");
-    }
+    found = checkpoint::verify_folder(folder, session.rank(), session.world_size());
+    if (!found.folders.empty()) return;
+    throw UserError(cat(folder, ": nothing here that checksums vouch for"),
+                    "name a checkpoint-STEP folder, or the output_dir of a run");
   });
-  log::info(cat(checkpoint, ": every byte matches its checksum"));
+  std::string listed;
+  for (const auto& done : found.folders) listed += done.folder + "\n";
+  const std::string agreed = session.broadcast_text(listed);
+  session.agree([&] {
+    if (listed != agreed)
+      throw Error(cat(folder, " changed while it was verified"),
+                  "verify it when no run writes there");
+  });
+  std::vector<std::string> faults;
+  for (const auto& done : found.folders) {
+    const auto of_ranks = session.all_gather_text(join(done.faults, "\n"));
+    const size_t before = faults.size();
+    std::ranges::copy_if(of_ranks, std::back_inserter(faults),
+                         [](const std::string& text) { return !text.empty(); });
+    const bool sound = faults.size() == before;
+    log::info(cat(done.folder, sound ? ": every byte matches its checksum" : ": damaged",
+                  " (", join(done.files, ", "), ")"));
+  }
+  if (!found.unread.empty()) log::info(cat("not read: ", join(found.unread, ", ")));
+  session.agree([&] {
+    if (faults.empty()) return;
+    throw UserError(join(faults, "\n"),
+                    "restore the files from a copy, or use another checkpoint");
+  });
 }
 
 std::string inspect(const std::string& folder) {

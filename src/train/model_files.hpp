@@ -19,11 +19,16 @@ std::string read_text_file(const std::filesystem::path& path, const std::string&
 struct ModelDescription {
   std::string path;
   std::string text;
+  std::string quantization;  ///< what config.json calls the weights; empty for nothing
   std::unique_ptr<models::ModelConfig> config;
 };
 /// Where the tokenizer files are: beside the config.json.
 std::filesystem::path tokenizer_dir(const config::Model& model);
 ModelDescription read_model_description(const config::Model& model);
+/// What a run of `dtype` (the deck's key) does otherwise than config.json says, a line
+/// each.
+std::vector<std::string> remarks_on(const ModelDescription& description,
+                                    const std::string& dtype);
 
 /// config.json as published on the Hub (rope_theta, torch_dtype ...), for weights of
 /// `dtype`; everything else as in `text`.
@@ -44,6 +49,8 @@ void check_tensors(const models::ModelConfig& config,
                    const checkpoint::TensorSource& source, const std::string& where);
 
 /// Opens the safetensors of a Hugging Face folder and checks them as check_tensors does.
+/// Throws UserError for quantized weights, and where a tied model comes with a head of
+/// its own that is not its embedding.
 std::unique_ptr<checkpoint::TensorSource> open_model(const models::ModelConfig& config,
                                                      const std::string& folder);
 

@@ -3,10 +3,12 @@
 
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/log.hpp"
 #include "no_room.hpp"
 #include "plan.hpp"
 #include "plan_parts.hpp"
 #include "reference_cache.hpp"
+#include "side_files.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
@@ -47,6 +49,9 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size,
   const ModelDescription description = read_model_description(parsed.deck.model);
   check_layout(parsed.deck, *description.config, world_size);
   check_files(parsed.deck, *description.config);
+  side_files(parsed.deck, description);
+  for (const auto& remark : remarks_on(description, parsed.deck.model.dtype))
+    log::info("note    " + remark);
   return plan_text(parsed.deck, *description.config, world_size, gpu);
 }
 

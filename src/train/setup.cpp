@@ -70,6 +70,8 @@ void Trainer::read_inputs() {
   session_.agree([&] {
     description_ = read_model_description(deck_.model);
     check_layout(deck_, *description_.config, session_.world_size());
+    if (session_.rank() == 0)
+      side_files_ = std::make_shared<const SideFiles>(side_files(deck_, description_));
   });
   resume_from_ = checkpoint_to_resume(deck_, session_);
   session_.agree([&] {
@@ -225,6 +227,8 @@ void Trainer::print_banner() const {
   log::info(cat("model   ", config.family(), ", ",
                 human_count(static_cast<double>(config.parameters())), " parameters, ",
                 bf16 ? "bfloat16" : "float32", ", from ", description_.path));
+  for (const auto& remark : remarks_on(description_, deck_.model.dtype))
+    log::info("note    " + remark);
   log::info(cat("layout  ", session_.world_size(),
                 " ranks: ", layout_name(deck_.parallel, session_.world_size())));
   log::info(cat("data    ", stores_.train, ": ", train_store_->num_samples(),

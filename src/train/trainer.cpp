@@ -339,8 +339,7 @@ checkpoint::TrainingState Trainer::state() const {
         exact_text(r.chosen), " ", exact_text(r.rejected), " ", exact_text(r.accuracy));
   }
   state.extra[kDtypeField] = dtype_name(dtype());
-  state.extra[kTokenizerDirField] =
-      std::filesystem::absolute(tokenizer_dir(deck_.model)).string();
+  note_tokenizer(tokenizer_origin(deck_), state);
   return state;
 }
 
@@ -360,7 +359,7 @@ void Trainer::save(bool last) {
 }
 
 HfExport Trainer::hf_export(const std::filesystem::path& folder) const {
-  return {folder, description_.text, tokenizer_dir(deck_.model), dtype(), kMaxShardBytes};
+  return {folder, description_.text, side_files_, dtype(), kMaxShardBytes};
 }
 
 void Trainer::export_model(const std::filesystem::path& checkpoint,

@@ -126,6 +126,7 @@ class Trainer {
   StopVote vote_;
   StepGuard guard_;
   ModelDescription description_;
+  std::shared_ptr<const SideFiles> side_files_;  ///< of the exported model, on rank 0
   StorePaths stores_;
   std::optional<std::filesystem::path> resume_from_;
   std::optional<data::TokenStoreReader> train_store_, eval_store_;

@@ -318,7 +318,7 @@ BOOST_AUTO_TEST_CASE(mconvert_arguments) {
   expect(1, {"to-hf", none, made, "--dtyp", "float32"}, {"--dtyp'", "--help"});
   expect(1, {"from-hf", model, made, "--dtype", "float32"},
          {"mconvert from-hf: --dtype and --max-shard-size are for to-hf only"});
-  expect(1, {"verify", model}, {"no checkpoint here"});
+  expect(1, {"verify", model}, {"nothing here that checksums vouch for"});
   expect(1, {"diff", model, none}, {"none: no checkpoint here"});
   const auto made_first = test::run_program("mconvert", 1, {"from-hf", model, made});
   BOOST_REQUIRE_MESSAGE(made_first.exit_code == 0, made_first.output);

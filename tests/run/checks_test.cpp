@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(qwen3_full) {
                "global batch 16", "0-17", "18-35", "check passed"});
   const auto missing = check(deck, {"model_name_or_path=models/none"});
   BOOST_TEST(missing.exit_code == 2, missing.output);
-  BOOST_TEST(missing.output.find("no file models/none/config.json") != std::string::npos);
+  BOOST_TEST(missing.output.find("no folder models/none") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(qwen3_dpo) {

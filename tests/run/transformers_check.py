@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What mtrain exports is what transformers loads: same loss, same tokenizer, same in each layout.
+"""What mtrain exports is what transformers loads: same loss, same tokenizer, same in each layout,
+and generation that stops. Tried with versions 4.57 and 5.
 
 Usage: transformers_check.py BUILD_FOLDER. Ends with 77 (skipped) where a package it needs is missing.
 """
@@ -113,6 +114,37 @@ def check_tokenizer(build, scratch):
                         f"generation_config.json: eos_token_id {config.eos_token_id}")
 
 
+def check_stops(build, scratch):
+    """A base model that learns one answer: generation ends with it, in a chat the export describes."""
+    folder, demo = os.path.join(scratch, "stops"), os.path.join(ROOT, "inputs/demo/model")
+    base, data = os.path.join(folder, "base"), os.path.join(folder, "data")
+    os.makedirs(data)
+    shutil.copytree(demo, base)
+    with open(f"{demo}/tokenizer_config.json", encoding="utf-8") as f:
+        tokens = json.load(f)
+    tokens["eos_token"] = "<|endoftext|>"
+    del tokens["chat_template"]
+    question, answer = "Is it so?", "Yes, it is."
+    for path, content in ((f"{base}/tokenizer_config.json", tokens),
+                          (f"{data}/dataset_info.json", {"one": {"file_name": "one.json"}}),
+                          (f"{data}/one.json", [{"instruction": question, "output": answer}] * 8)):
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(content, f)
+    out = train(build, folder, [
+        f"model_config={base}/config.json", f"dataset_dir={data}", "dataset=one",
+        "template=qwen3_nothink", "max_steps=40", "learning_rate=5e-3", "save_steps=0"])
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    model = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], tokenize=False,
+                                           add_generation_prompt=True)
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    made = model.generate(ids, do_sample=False, max_new_tokens=50)[0, ids.shape[1]:].tolist()
+    good = check(made[-1] == tokenizer.eos_token_id and len(made) < 50,
+                 f"generation ends after {len(made)} tokens with {tokenizer.eos_token}")
+    said = tokenizer.decode(made, skip_special_tokens=True)
+    return good & check(said == answer, f"it says {said!r}")
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     scratch = os.path.join(build, "test-scratch/transformers")
@@ -120,6 +152,7 @@ def main():
     torch.set_num_threads(1)
     results = [check_model(build, scratch, name) for name in MODELS]
     results.append(check_tokenizer(build, scratch))
+    results.append(check_stops(build, scratch))
     sys.exit(0 if all(results) else 1)
 
 

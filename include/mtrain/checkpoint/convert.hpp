@@ -12,14 +12,6 @@
 
 namespace mtrain::checkpoint {
 
-/// Copies the tokenizer and generation files a model folder may have (tokenizer.json,
-/// tokenizer_config.json, vocab.json, merges.txt, special_tokens_map.json,
-/// added_tokens.json, chat_template.jinja, generation_config.json) where present; returns
-/// their names. Written under a temporary name and renamed. Copying a folder onto itself
-/// does nothing.
-std::vector<std::string> copy_tokenizer_files(const std::filesystem::path& from,
-                                              const std::filesystem::path& to);
-
 /// Rectangles that cover a tensor in row-major order, each of at most `max_elements`
 /// elements and contiguous in the tensor.
 std::vector<parallel::Box> chunks_of(const TensorInfo& tensor, int64_t max_elements);

@@ -16,7 +16,8 @@ namespace mtrain::checkpoint {
 /// shards) or a single .safetensors file. All headers are read and checked now, tensor
 /// bytes only by read(). Throws UserError naming file, tensor and reason for anything
 /// outside the format: damaged or oversized headers, holes, overlaps, shards or tensors
-/// missing or named twice, shard names that leave the folder, symbolic links.
+/// missing or named twice, shard names that leave the folder. Symbolic links are
+/// followed.
 std::unique_ptr<TensorSource> open_safetensors(const std::filesystem::path& path);
 
 /// True when the folder holds model.safetensors or model.safetensors.index.json.
@@ -52,10 +53,10 @@ class SafetensorsWriter {
   /// Checks that the summaries of all ranks together cover every element of every planned
   /// tensor exactly once, then renames the files into place (older model files of the
   /// folder are replaced). Otherwise throws Error listing the tensors, and nothing is
-  /// renamed.
-  void commit(const std::vector<std::string>& summaries);
+  /// renamed. Returns the files' checksums, for write_side_files().
+  std::string commit(const std::vector<std::string>& summaries);
   /// For a single rank: commit({summary()}).
-  void finish();
+  std::string finish();
 
  private:
   struct State;

@@ -23,8 +23,10 @@ void to_hf(const std::string& checkpoint, const std::string& hf_dir,
 void from_hf(const std::string& hf_dir, const std::string& checkpoint,
              const comm::Session& session);
 
-/// Compares every byte with its checksum; UserError lists all faults. Collective.
-void verify(const std::string& checkpoint, const comm::Session& session);
+/// Compares every byte under `folder` with its checksum (all checkpoints, and what was
+/// exported), names the files and what was not read; UserError lists all faults.
+/// Collective.
+void verify(const std::string& folder, const comm::Session& session);
 
 /// A table to print.
 std::string inspect(const std::string& folder);

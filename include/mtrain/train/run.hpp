@@ -9,6 +9,11 @@
 
 namespace mtrain::train {
 
+/// Puts the folders of downloaded models in place of their names on a hub
+/// (Qwen/Qwen3-0.6B), the same on all ranks. Collective. Throws UserError with the
+/// command to download what is not there.
+void use_local_models(config::ParsedDeck& parsed, const comm::Session& session);
+
 /// Sets the values that compat = mca leaves to the model's config.json, with it as their
 /// origin. Throws UserError when it cannot be read.
 void take_from_model(config::ParsedDeck& parsed);

@@ -12,7 +12,9 @@ namespace {
 /// Defaults as transformers' Qwen3MoeConfig, where that has any.
 ExpertSizes read_experts(ConfigReader& in) {
   ExpertSizes e;
-  e.count = in.size(in.has("num_local_experts") ? "num_local_experts" : "num_experts");
+  e.count = in.size("num_experts");
+  if (in.has("num_local_experts"))
+    in.fault("num_experts and num_local_experts are different numbers");
   e.choices = in.size("num_experts_per_tok");
   e.ffn = in.size("moe_intermediate_size");
   e.normalise = in.flag_or("norm_topk_prob", false);

@@ -1,4 +1,4 @@
-// Conversion, copying of small files, inspect and diff.
+// Conversion, writing of small files, inspect and diff.
 #include "mtrain/checkpoint/convert.hpp"
 
 #include <cmath>
@@ -113,26 +113,6 @@ BOOST_AUTO_TEST_CASE(all_that_does_not_fit_is_listed_before_anything_is_read) {
       },
       {"\"a\"", "[7, 3]", "[7, 4]", "\"b\" is missing"});
   BOOST_TEST(source.largest == 0);
-}
-
-BOOST_AUTO_TEST_CASE(tokenizer_files_are_copied_where_present) {
-  const Scratch scratch;
-  for (const char* folder : {"from", "to"}) fs::create_directory(scratch / folder);
-  write_file(scratch / "from/tokenizer.json", "{}");
-  write_file(scratch / "from/merges.txt", std::string(100'000, 'm'));
-  write_file(scratch / "from/chat_template.jinja", "{{ x }}");
-  write_file(scratch / "from/other.txt", "no");
-  write_file(scratch / "to/merges.txt", "old");
-  const auto copied = copy_tokenizer_files(scratch / "from", scratch / "to");
-  BOOST_TEST((copied == std::vector<std::string>{"tokenizer.json", "merges.txt",
-                                                 "chat_template.jinja"}));
-  for (const std::string& name : copied)
-    BOOST_TEST((read_file(scratch / "to" / name) == read_file(scratch / "from" / name)));
-  BOOST_TEST(!fs::exists(scratch / "to/other.txt"));
-  BOOST_TEST(copy_tokenizer_files(scratch / "to", scratch / "to").empty());
-  fs::create_symlink("/etc/passwd", scratch / "from/vocab.json");
-  refuses<UserError>([&] { copy_tokenizer_files(scratch / "from", scratch / "to"); },
-                     {"vocab.json", "symbolic link"});
 }
 
 BOOST_AUTO_TEST_CASE(files_written_atomically_replace_links_not_their_targets) {

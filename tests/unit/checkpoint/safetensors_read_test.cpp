@@ -209,12 +209,26 @@ BOOST_AUTO_TEST_CASE(folders_without_exactly_one_model_are_refused) {
   refuses<UserError>([&] { open_safetensors(scratch); }, {"both"});
 }
 
-BOOST_AUTO_TEST_CASE(links_are_refused) {
+// The hub's cache is a folder of links, to files that bear their checksums as names.
+BOOST_AUTO_TEST_CASE(links_are_followed) {
   const Scratch scratch;
-  write_file(scratch / "real.safetensors", two_tensors());
-  fs::create_symlink("real.safetensors", scratch / "model.safetensors");
-  refuses<UserError>([&] { open_safetensors(scratch); }, {"symbolic link"});
-  fs::remove(scratch / "model.safetensors");
+  for (const char* folder : {"blobs", "snapshot"}) fs::create_directory(scratch / folder);
+  const fs::path model = scratch / "snapshot";
+  write_file(scratch / "blobs/1f", shard_of("a"));
+  write_file(scratch / "blobs/2e", shard_of("b"));
+  write_file(scratch / "blobs/3d",
+             R"({"weight_map":{"a":"m1.safetensors","b":"m2.safetensors"}})");
+  fs::create_symlink("../blobs/1f", model / "m1.safetensors");
+  fs::create_symlink("../blobs/2e", model / "m2.safetensors");
+  fs::create_symlink("../blobs/3d", model / "model.safetensors.index.json");
+  BOOST_TEST(open_safetensors(model)->tensors().size() == 2u);
+  fs::remove(scratch / "blobs/2e");
+  refuses<UserError>([&] { open_safetensors(model); },
+                     {"m2.safetensors", "No such file"});
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_file_is_refused) {
+  const Scratch scratch;
   fs::create_directory(scratch / "model.safetensors");
   refuses<UserError>([&] { open_safetensors(scratch); }, {"not a regular file"});
 }

@@ -2,16 +2,20 @@
 #include "model_files.hpp"
 
 #include <ATen/ATen.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/checkpoint/safetensors.hpp"
+#include "mtrain/models/dialect.hpp"
 
 using namespace mtrain;
 using namespace mtrain::train;
 using nlohmann::json;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -68,7 +72,7 @@ class Listing : public checkpoint::TensorSource {
 BOOST_AUTO_TEST_SUITE(model_files)
 
 BOOST_AUTO_TEST_CASE(version_5_configs_are_published_in_the_published_dialect) {
-  for (const char* model : {"tiny-qwen3", "tiny-qwen3-untied-bf16"}) {
+  for (const char* model : {"tiny-qwen3", "tiny-qwen3-untied-bf16", "tiny-qwen3-moe"}) {
     const json published = content(text_of(cat(model, "/config.json")));
     const auto dtype =
         published["torch_dtype"] == "bfloat16" ? at::kBFloat16 : at::kFloat;
@@ -104,6 +108,38 @@ BOOST_AUTO_TEST_CASE(null_rope_parameters) {
   const json made = json::parse(published_config(config.dump(), at::kFloat));
   BOOST_TEST(made["rope_theta"] == 1000000.0);
   BOOST_TEST(!made.contains("rope_parameters"));
+}
+
+// Whatever a config said twice or in several dialects, the export says once.
+BOOST_AUTO_TEST_CASE(every_fact_is_published_under_one_name) {
+  json config = json::parse(text_of("tiny-qwen3-moe/config.v5.json"));
+  const json published =
+      content(published_config(text_of("tiny-qwen3-moe/config.json"), at::kFloat));
+  config["num_experts"] = config["num_local_experts"];
+  config["torch_dtype"] = "float16";
+  config["rope_theta"] = 5.0;
+  config["rope_scaling"] = json::object();
+  config["architectures"] = {"SomethingElse"};
+  config["quantization_config"] = {{"quant_method", "fp8"}};
+  config["layer_types"] = {"full_attention"};
+  BOOST_TEST(content(published_config(config.dump(), at::kFloat)) == published);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_done_otherwise_than_config_json_says_is_told) {
+  config::Model model{};
+  model.model_name_or_path = kModels + "tiny-qwen3";
+  ModelDescription description = read_model_description(model);
+  BOOST_TEST(remarks_on(description, "auto").empty());
+  json config = json::parse(description.text);
+  config["torch_dtype"] = "float16";
+  description.config = models::parse_model_config(config.dump(), "config.json");
+  description.quantization =
+      models::quantization_of({{"quantization_config", {{"quant_method", "fp8"}}}});
+  const auto remarks = remarks_on(description, "auto");
+  BOOST_REQUIRE(remarks.size() == 2u);
+  BOOST_TEST(contains(remarks[0], "quantization_config (fp8) is ignored"));
+  BOOST_TEST(contains(remarks[1], "trained and exported in bfloat16"));
+  BOOST_TEST(remarks_on(description, "float32").size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(generation_config_has_the_token_ids) {
@@ -145,6 +181,54 @@ BOOST_AUTO_TEST_CASE(tensors_that_fit) {
   // A tied model may come with its head.
   listing.tensors_.push_back({"lm_head.weight", {512, 64}, at::kFloat});
   BOOST_TEST(refusal([&] { check_tensors(*config, listing, "weights"); }).empty());
+}
+
+/// tiny-qwen3's weights in a folder, with one more tensor.
+fs::path model_with(const std::string& name, const at::Tensor& values) {
+  const fs::path folder = fs::temp_directory_path() / cat("mtrain-model-", ::getpid());
+  fs::remove_all(folder);
+  const auto source = checkpoint::open_safetensors(kModels + "tiny-qwen3");
+  auto plan = source->tensors();
+  plan.push_back({name, values.sizes().vec(), values.scalar_type()});
+  auto writer = checkpoint::SafetensorsWriter::create(folder, plan, int64_t{1} << 40);
+  for (const auto& tensor : plan) {
+    const parallel::Box box{tensor.name, tensor.shape,
+                            parallel::Shape(tensor.shape.size(), 0), tensor.shape};
+    writer.write(box, tensor.name == name ? values : source->read(box));
+  }
+  writer.finish();
+  return folder;
+}
+
+/// What opening such a model is refused with; empty where it is taken.
+std::string refusal_of(const std::string& name, const at::Tensor& values) {
+  const auto config = models::parse_model_config(text_of("tiny-qwen3/config.json"), "c");
+  const fs::path folder = model_with(name, values);
+  return refusal([&] { open_model(*config, folder.string()); });
+}
+
+BOOST_AUTO_TEST_CASE(a_tied_head_must_be_the_embedding) {
+  const auto source = checkpoint::open_safetensors(kModels + "tiny-qwen3");
+  const at::Tensor table =
+      source->read({"model.embed_tokens.weight", {512, 64}, {0, 0}, {512, 64}});
+  const std::string head = "lm_head.weight";
+  BOOST_TEST(refusal_of(head, table) == "");
+  at::Tensor other = table.clone();
+  other[511][63] += 1e-3;
+  for (const at::Tensor& values :
+       {other, table * 2, table.narrow(0, 0, 500).contiguous()})
+    BOOST_TEST(contains(refusal_of(head, values),
+                        "lm_head.weight differs from model.embed_tokens.weight though "
+                        "tie_word_embeddings = true"));
+}
+
+BOOST_AUTO_TEST_CASE(quantized_weights_are_refused_by_that_word) {
+  const std::string layer = "model.layers.0.mlp.up_proj";
+  const at::Tensor some = at::ones({2, 2});
+  BOOST_TEST(contains(refusal_of(layer + ".weight_scale_inv", some), "are FP8"));
+  BOOST_TEST(contains(refusal_of("x", some.to(at::kFloat8_e4m3fn)), "are FP8 (x)"));
+  BOOST_TEST(
+      contains(refusal_of(layer + ".qweight", some.to(at::kInt)), "are quantized"));
 }
 
 BOOST_AUTO_TEST_CASE(tensors_that_do_not_fit_are_listed) {
