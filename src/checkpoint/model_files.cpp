@@ -43,4 +43,14 @@ std::vector<std::string> copy_tokenizer_files(const fs::path& from, const fs::pa
   return copied;
 }
 
+std::vector<std::string> readable_tokenizer_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const std::string_view name : kTokenizerFiles) {
+    if (!has_entry(folder / name)) continue;
+    read_text(File::open_input(folder / name), kMaxBytes);
+    names.emplace_back(name);
+  }
+  return names;
+}
+
 }  // namespace mtrain::checkpoint

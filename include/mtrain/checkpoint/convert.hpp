@@ -20,6 +20,9 @@ namespace mtrain::checkpoint {
 std::vector<std::string> copy_tokenizer_files(const std::filesystem::path& from,
                                               const std::filesystem::path& to);
 
+/// The names of those files in a folder; each is read. UserError for one that cannot be.
+std::vector<std::string> readable_tokenizer_files(const std::filesystem::path& folder);
+
 /// Rectangles that cover a tensor in row-major order, each of at most `max_elements`
 /// elements and contiguous in the tensor.
 std::vector<parallel::Box> chunks_of(const TensorInfo& tensor, int64_t max_elements);
