@@ -4,8 +4,9 @@
 #   mtrain_job DEFAULT_DECK [DECK] [key=value ...]
 #
 # Variables: MTRAIN (the program, ./mtrain), LAUNCHER (srun or mpirun), CHAIN=yes (do not requeue: the
-# next job of a chain goes on), DOCTOR=yes (mtrain --doctor on all ranks first). slurm/site.sh, where there
-# is one, loads this cluster's modules first.
+# next job of a chain goes on), DOCTOR=yes (mtrain --doctor on all ranks first), GPU (as mtrain --gpu takes
+# it; by itself what this node's first GPU has), ALLOW_OOM=yes (start even where the plan says that memory
+# will not do). slurm/site.sh, where there is one, loads this cluster's modules first.
 # shellcheck shell=bash
 
 readonly kStopped=85 # mtrain: stopped by request with a checkpoint, start me again
@@ -37,10 +38,19 @@ check_nodes() {
     check "$mtrain" "$1"
 }
 
-# Deck, model files, data, layout; by one process that must not take itself for one of a step's.
+# The GPU to plan for: only its memory matters here, so any will do as the rest.
+gpu_here() {
+  local memory
+  memory=$(nvidia-smi --id=0 --query-gpu=memory.total --format=csv,noheader,nounits 2>/dev/null)
+  [[ ! $memory =~ ^[0-9]+$ ]] || echo "h200:memory=${memory}MiB"
+}
+
+# Deck, model files, data, layout, memory; by one process that must not take itself for one of a step's.
 check_deck() {
-  local ranks=$SLURM_NTASKS report
-  if ! report=$(unset "${!SLURM_@}" && "$mtrain" "$@" --check --world-size "$ranks" 2>&1); then
+  local ranks=$SLURM_NTASKS gpu=${GPU:-$(gpu_here)} flags=(--check) report
+  [[ -z $gpu ]] || flags+=(--gpu "$gpu")
+  [[ ${ALLOW_OOM-no} == no ]] || flags+=(--allow-oom)
+  if ! report=$(unset "${!SLURM_@}" && "$mtrain" "$@" "${flags[@]}" --world-size "$ranks" 2>&1); then
     echo "$report" >&2
     return 1
   fi

@@ -21,6 +21,35 @@ std::string answer(const config::CommandLine& line) {
   return {};
 }
 
+train::PlanRequest plan_request(const config::CommandLine& line, int ranks) {
+  return {ranks, line.gpu, line.gpu_table, config::without_flags("mtrain", line),
+          config::gpu_flags(line)};
+}
+
+ExitCode check(const comm::Session& session, const config::CommandLine& line,
+               const config::ParsedDeck& parsed) {
+  const int ranks = line.world_size.value_or(session.world_size());
+  train::CheckResult result;
+  session.agree([&] {
+    result = train::check_run(
+        parsed, {plan_request(line, ranks), line.check_all, line.allow_oom});
+  });
+  log::info(result.text);
+  session.agree([&] { result.faults.throw_if_any(); });
+  log::info("check passed");
+  return kExitOk;
+}
+
+ExitCode search(const comm::Session& session, const config::CommandLine& line,
+                const config::ParsedDeck& parsed) {
+  std::string table;
+  session.agree([&] {
+    table = train::search_plans(parsed, plan_request(line, *line.plan_search));
+  });
+  log::info(table);
+  return kExitOk;
+}
+
 ExitCode run(const comm::Session& session, int argc, char** argv) {
   // 1. The command line, alike on all ranks.
   config::CommandLine line;
@@ -43,24 +72,16 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   }
   if (!line.dump_deck) train::use_local_models(parsed, session);
   session.agree([&] { train::take_from_model(parsed); });
-  const int world = line.world_size.value_or(session.world_size());
-  if (!line.dump_deck && !line.plan_search)
-    session.agree([&] { config::validate_layout(parsed.deck, world); });
-  log::info(line.dump_deck ? config::dump_deck(parsed) : config::deck_summary(parsed));
+  const std::string keys =
+      line.dump_deck ? config::dump_deck(parsed) : config::deck_summary(parsed);
+  if (line.check || line.plan_search) {
+    log::info(keys);
+    return line.check ? check(session, line, parsed) : search(session, line, parsed);
+  }
+  if (!line.dump_deck)
+    session.agree([&] { config::validate_layout(parsed.deck, session.world_size()); });
+  log::info(keys);
   if (line.dump_deck) return kExitOk;
-  if (line.plan_search) {
-    std::string table;
-    session.agree(
-        [&] { table = train::search_plans(parsed, *line.plan_search, line.gpu); });
-    log::info(table);
-    return kExitOk;
-  }
-  if (line.check) {
-    std::string plan;
-    session.agree([&] { plan = train::check_run(parsed, world, line.gpu); });
-    log::info(plan + "check passed");
-    return kExitOk;
-  }
   return train::run_training(parsed, session);
 }
 

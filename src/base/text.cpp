@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "mtrain/base/figures.hpp"
+
 namespace mtrain {
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -58,18 +60,16 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 
 namespace {
 
+/// What is rounded up to a whole `base` takes the next unit.
 template <size_t N>
 std::string with_unit(double value, double base,
                       const std::array<const char*, N>& units) {
   size_t unit = 0;
-  while (std::abs(value) >= base && unit + 1 < N) {
+  while (std::abs(value) >= base - 0.5 && unit + 1 < N) {
     value /= base;
     ++unit;
   }
-  char buffer[64];
-  const char* format = unit == 0 ? "%.0f%s" : "%.3g%s";
-  std::snprintf(buffer, sizeof buffer, format, value, units[unit]);
-  return buffer;
+  return (unit == 0 ? formatted("%.0f", value) : three_digits(value)) + units[unit];
 }
 
 }  // namespace

@@ -139,7 +139,8 @@ void CheckpointWriter::State::check_contents() const {
   const auto fault = [&](const std::string& what) {
     throw Error(
         cat(file.path().string(), ": ", what, " read back otherwise than written"),
-        "the storage loses bytes: write to another file system");
+        "either another process writes the same file (let only one run use this "
+        "output_dir) or the storage loses bytes (write to another file system)");
   };
   if (file.size() != summary.bytes) fault("the size");
   RankFile sorted = summary;

@@ -8,7 +8,8 @@ namespace {
 
 void require_divides(int divisor, int value, const std::string& what) {
   if (value % divisor == 0) return;
-  throw UserError(cat(what, " = ", divisor, " does not divide ", value));
+  throw UserError(cat(what, " = ", divisor, " does not divide ", value),
+                  "start a multiple of that many ranks, or lower one of the sizes");
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ RankGrid::RankGrid(const GridSizes& sizes) : sizes_(sizes) {
   for (const int size : {sizes.tensor, sizes.context, sizes.expert, sizes.expert_tensor,
                          sizes.pipeline, sizes.world}) {
     if (size < 1)
-      throw UserError(cat("a parallel size is ", size, ", at least 1 is needed"));
+      throw UserError(cat("a parallel size is ", size, ", at least 1 is needed"),
+                      "write 1 for an axis that is not used");
   }
   const int model = sizes.tensor * sizes.context * sizes.pipeline;
   require_divides(model, sizes.world, "tensor x context x pipeline parallel size");

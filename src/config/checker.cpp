@@ -3,9 +3,19 @@
 #include "checker.hpp"
 
 #include "key_table.hpp"
+#include "mtrain/config/no_effect.hpp"
 #include "not_built.hpp"
 
 namespace mtrain::config {
+
+void warn_no_effect(ParsedDeck& parsed, const std::string& key,
+                    const std::string& reason) {
+  const Origin& origin = parsed.origins.at(key);
+  if (origin.kind == Origin::Kind::kDefault) return;
+  parsed.warnings.push_back(cat(origin.place, ": ", key, " = ",
+                                shown(value_text(parsed.deck, key)),
+                                " has no effect: ", reason));
+}
 
 bool Checker::given(const std::string& key) const {
   return parsed_.origins.at(key).kind != Origin::Kind::kDefault;
@@ -20,9 +30,7 @@ void Checker::fault(const Keys& keys, const std::string& message,
 }
 
 void Checker::no_effect(const std::string& key, const std::string& reason) {
-  if (!given(key) || broken_.count(key) != 0) return;
-  warn({key},
-       cat(key, " = ", shown(value_text(deck(), key)), " has no effect: ", reason));
+  if (broken_.count(key) == 0) warn_no_effect(parsed_, key, reason);
 }
 
 void Checker::warn(const Keys& keys, const std::string& message) {

@@ -16,15 +16,32 @@ namespace {
 
 namespace po = boost::program_options;
 
+/// Boost takes the word behind a flag with an optional value as its value, so
+/// --check=full becomes a flag of its own.
+const std::string kCheckRecords = "check-records";
+
+std::vector<std::string> words_of(Purpose program, int argc, const char* const* argv) {
+  const std::string given = "--check=";
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (program != Purpose::kTrain) return words;
+  for (std::string& word : words)
+    if (word.starts_with(given))
+      word.replace(0, given.size(), "--" + kCheckRecords + "=");
+  return words;
+}
+
 po::parsed_options parse_with_boost(Purpose program, int argc, const char* const* argv) {
   po::options_description description;
+  const auto add = [&](const std::string& name, bool has_value) {
+    if (has_value)
+      description.add_options()(name.c_str(), po::value<std::string>());
+    else
+      description.add_options()(name.c_str(), "");
+  };
   for (const Flag& flag : flags_of(program)) {
-    if (flag.argument.empty()) {
-      description.add_options()(flag.name.c_str(), flag.meaning.c_str());
-    } else {
-      description.add_options()(flag.name.c_str(), po::value<std::string>(),
-                                flag.meaning.c_str());
-    }
+    const bool optional = flag.argument.starts_with('[');
+    add(flag.name, !flag.argument.empty() && !optional);
+    if (optional) add(kCheckRecords, true);
   }
   description.add_options()("words", po::value<std::vector<std::string>>());
   po::positional_options_description words;
@@ -32,7 +49,7 @@ po::parsed_options parse_with_boost(Purpose program, int argc, const char* const
   const int style = po::command_line_style::unix_style &
                     ~po::command_line_style::allow_guessing &
                     ~po::command_line_style::allow_short;
-  return po::command_line_parser(argc, argv)
+  return po::command_line_parser(words_of(program, argc, argv))
       .options(description)
       .positional(words)
       .style(style)
@@ -57,7 +74,8 @@ int64_t number_after(const po::option& option, const Limits& limits, int64_t hig
                      Faults& faults) {
   int64_t value = 0;
   const std::string text = option.value.empty() ? "" : option.value.front();
-  if (const auto fault = parse_integer(text, limits, 0, highest, value)) {
+  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min();
+  if (const auto fault = parse_integer(text, limits, kLowest, highest, value)) {
     faults.add("", cat("--", option.string_key, " ", shown(text), " ", fault->rule),
                fault->suggestion);
   }
@@ -81,18 +99,31 @@ void take_word(const std::string& word, CommandLine& out, Faults& faults) {
   }
 }
 
+/// --check=full.
+void take_check(const std::string& value, CommandLine& out, Faults& faults) {
+  out.check = true;
+  out.check_all = value == "full";
+  if (out.check_all) return;
+  faults.add("", cat("--check=", shown(value), " is unknown"),
+             "write --check, or --check=full to read every record");
+}
+
 void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   const std::string& name = option.string_key;
+  const std::string text = option.value.empty() ? "" : option.value.front();
   constexpr int64_t kMostRanks = 1 << 20;
   if (name == "help") out.help = true;
   if (name == "version") out.version = true;
   if (name == "check") out.check = true;
   if (name == "quiet") out.quiet = true;
+  if (name == kCheckRecords) take_check(text, out, faults);
+  if (name == "allow-oom") out.allow_oom = true;
   if (name == "dump-deck") out.dump_deck = true;
   if (name == "ranks") out.ranks = true;
   if (name == "dump-reference") out.dump_reference = true;
   if (name == "doctor") out.doctor = true;
-  if (name == "gpu") out.gpu = option.value.empty() ? "" : option.value.front();
+  if (name == "gpu") out.gpu = text;
+  if (name == "gpu-table") out.gpu_table = text;
   if (name == "plan-search") {
     out.plan_search =
         static_cast<int>(number_after(option, at_least(1), kMostRanks, faults));
@@ -120,9 +151,33 @@ void check_together(CommandLine& out, Faults& faults) {
     faults.add("", "--world-size is for --check only",
                "add --check, or start that many ranks with mpirun -np");
   }
+  if (out.allow_oom && !out.check) {
+    faults.add("", "--allow-oom is for --check only",
+               "leave it out: a run is never refused for the plan's memory");
+  }
+}
+
+/// A word as a shell takes it.
+std::string quoted(const std::string& word) {
+  constexpr const char* kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./=,:+-";
+  if (word.find_first_not_of(kPlain) == std::string::npos) return word;
+  return cat("'", join(split(word, '\''), "'\\''"), "'");
 }
 
 }  // namespace
+
+std::string without_flags(const std::string& program, const CommandLine& line) {
+  std::vector<std::string> words = {program, quoted(line.deck)};
+  for (const std::string& word : line.overrides) words.push_back(quoted(word));
+  return join(words, " ");
+}
+
+std::string gpu_flags(const CommandLine& line) {
+  const bool plain = line.gpu_table.empty();
+  return cat(" --gpu ", quoted(line.gpu),
+             plain ? "" : " --gpu-table " + quoted(line.gpu_table));
+}
 
 CommandLine parse_command_line(Purpose program, int argc, const char* const* argv) {
   CommandLine out;

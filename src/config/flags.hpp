@@ -10,7 +10,7 @@ namespace mtrain::config {
 
 struct Flag {
   std::string name;      ///< without the dashes
-  std::string argument;  ///< "N" or empty
+  std::string argument;  ///< "N", empty, or "[=WORD]" where there may be none
   std::string meaning;
   bool hidden = false;  ///< not in --help
 };

@@ -106,11 +106,19 @@ std::vector<Flag> flags_of(Purpose program) {
     flags.push_back({"show", "N", "print record N of the store as a table"});
     return flags;
   }
-  flags.push_back({"check", "",
-                   "read and check everything, print the resolved deck and the plan, and "
-                   "end; runs as a single process without GPU"});
+  flags.push_back(
+      {"check", "[=full]",
+       "read and check everything a run would, print the resolved deck, the "
+       "plan and what was read, and end; runs as a single process without "
+       "GPU. Of each dataset some hundred records are encoded, with =full all"});
   flags.push_back({"world-size", "N", "number of ranks --check plans for"});
-  flags.push_back({"gpu", "NAME", "GPU whose rates --check estimates with (h200)"});
+  flags.push_back({"allow-oom", "",
+                   "let --check pass where the plan needs more memory than the GPU has"});
+  flags.push_back({"gpu", "NAME",
+                   "GPU whose memory and rates the plan takes (h200); "
+                   "NAME:memory=80GB,tflops=312,... describes another"});
+  flags.push_back(
+      {"gpu-table", "FILE", "more GPUs for --gpu, a line each (docs/plan.md)"});
   flags.push_back({"plan-search", "N",
                    "list the fastest layouts for N GPUs of the deck's model and batch, "
                    "and end"});
@@ -175,7 +183,9 @@ std::string help_text(Purpose program, const std::string& topic) {
   for (const Flag& flag : flags_of(program)) {
     if (flag.hidden) continue;
     const std::string name =
-        cat("--", flag.name, flag.argument.empty() ? "" : " ", flag.argument);
+        cat("--", flag.name,
+            flag.argument.empty() || flag.argument.starts_with('[') ? "" : " ",
+            flag.argument);
     out += row(cat("  ", padded(name, 16), "  "), flag.meaning);
   }
   out +=

@@ -225,6 +225,9 @@ void check_parallel(Checker& checker) {
   if (!kernels.apply_rope_fusion) checker.no_effect("apply_rope_fusion", reason);
   if (!kernels.moe_grouped_gemm) checker.no_effect("moe_grouped_gemm", reason);
   if (!kernels.moe_permute_fusion) checker.no_effect("moe_permute_fusion", reason);
+  if (parallel.device == Device::kCpu &&
+      kernels.attention_backend != AttentionBackend::kAuto)
+    checker.no_effect("attention_backend", "device = cpu has one of its own");
   check_capacity(checker);
 }
 
@@ -233,6 +236,12 @@ void check_train(Checker& checker) {
   if (checker.purpose() == Purpose::kTrain && deck.checkpoint.output_dir.empty()) {
     checker.fault({"output_dir"}, "there is no place for results",
                   "write output_dir = FOLDER");
+  }
+  if (checker.purpose() == Purpose::kTrain && !deck.train.do_train &&
+      !deck.train.do_eval) {
+    checker.fault({"do_train", "do_eval"},
+                  "do_train = false and do_eval = false leave nothing to do",
+                  "write do_train = true, or do_eval = true with eval_dataset = NAME");
   }
   if (deck.train.max_steps >= 0) {
     checker.no_effect("num_train_epochs",

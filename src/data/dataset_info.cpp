@@ -121,6 +121,27 @@ std::optional<int64_t> read_num_samples(const JsonField& entry) {
   return count;
 }
 
+/// Names a user may have meant, or the first ones there are.
+std::string names_like(const std::string& name, std::vector<std::string> known) {
+  if (known.empty()) return "the file is empty: add an entry for it";
+  std::vector<std::string> near;
+  const std::string misspelt = nearest(name, known);
+  if (!misspelt.empty()) near.push_back(misspelt);
+  for (const auto& other : known) {
+    const bool part = other.find(name) != other.npos || name.find(other) != name.npos;
+    if (part && !name.empty() && other != misspelt) near.push_back(other);
+  }
+  constexpr size_t kShown = 8;
+  const bool guessed = !near.empty();
+  std::vector<std::string>& shown = guessed ? near : known;
+  const size_t more = shown.size() - std::min(shown.size(), kShown);
+  shown.resize(shown.size() - more);
+  const std::string list =
+      cat("'", join(shown, "', '"), "'", more > 0 ? cat(" and ", more, " more") : "");
+  return guessed ? cat("did you mean ", list, "?")
+                 : cat("it has ", list, "; or add an entry for it");
+}
+
 DatasetEntry read_entry(const JsonField& entry, const std::string& name,
                         const std::string& dataset_dir, Stage stage) {
   entry.object();
@@ -149,12 +170,9 @@ std::vector<DatasetEntry> read_dataset_info(const std::string& dataset_dir,
   const JsonField root(json, cat(path, ": "));
   std::vector<DatasetEntry> entries;
   for (const auto& name : names) {
-    if (!json.contains(name)) {
-      const std::string near = nearest(name, keys_of(json));
-      throw UserError(
-          cat("dataset '", name, "' is not in ", path),
-          near.empty() ? "add an entry for it" : cat("did you mean '", near, "'?"));
-    }
+    if (!json.contains(name))
+      throw UserError(cat("dataset '", name, "' is not in ", path),
+                      names_like(name, keys_of(json)));
     entries.push_back(read_entry(root.at(name.c_str()), name, dataset_dir, stage));
   }
   return entries;

@@ -13,6 +13,11 @@ void show(std::vector<std::string>& shown, const std::string& place,
 
 }  // namespace
 
+void append_shown(std::vector<std::string>& all, const std::vector<std::string>& more) {
+  for (const auto& line : more)
+    if (all.size() < kShownRecords) all.push_back(line);
+}
+
 PartEncoder::PartEncoder(const PrepareOptions& options)
     : options_(options),
       tokenizer_(Tokenizer::load(options.tokenizer_dir)),

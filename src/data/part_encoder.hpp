@@ -13,6 +13,8 @@ namespace mtrain::data {
 
 /// How many records of a kind are told by place; the rest is counted.
 inline constexpr size_t kShownRecords = 5;
+/// Appends lines as long as there are fewer.
+void append_shown(std::vector<std::string>& all, const std::vector<std::string>& more);
 
 class PartEncoder {
  public:

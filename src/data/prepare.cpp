@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "dataset_rows.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "part_encoder.hpp"
@@ -34,54 +35,6 @@ struct SplitPlan {
     return part + 1 < begins.size() ? begins[part + 1] : cut.rows();
   }
 };
-
-std::vector<Dataset> open_datasets(const PrepareOptions& options,
-                                   const std::vector<std::string>& names) {
-  std::vector<Dataset> datasets;
-  for (auto& entry : read_dataset_info(options.dataset_dir, names, options.stage))
-    datasets.emplace_back(std::move(entry));
-  return datasets;
-}
-
-std::vector<RowRef> ordered_rows(const PrepareOptions& options,
-                                 const std::vector<Dataset>& datasets,
-                                 LegacyRandom& random) {
-  std::vector<std::vector<uint32_t>> rows;
-  for (const auto& dataset : datasets)
-    rows.push_back(selected_rows(dataset.size(), dataset.entry().num_samples,
-                                 options.max_samples, random));
-  return mixed_rows(rows, options.mix_strategy, options.interleave_probs, options.seed);
-}
-
-[[noreturn]] void refuse_faults(int64_t count, const std::vector<std::string>& shown) {
-  const int64_t rest = count - static_cast<int64_t>(shown.size());
-  throw UserError(
-      cat(count, " malformed record", count == 1 ? "" : "s", ":\n  ", join(shown, "\n  "),
-          rest > 0 ? cat("\n  and ", rest, " more") : ""),
-      "correct or remove these records, or set skip_malformed = true");
-}
-
-void require_something_to_train(const PrepareOptions& options,
-                                const PreparedStore& store) {
-  const PrepareStats& stats = store.stats;
-  if (stats.samples == 0)
-    throw UserError(
-        cat("none of the ", stats.records, " records gives a sample",
-            store.left_out.empty() ? "" : ":\n  ", join(store.left_out, "\n  ")),
-        options.stage == Stage::kPt
-            ? cat("all texts together are shorter than cutoff_len = ", options.cutoff_len,
-                  ": lower it, or set packing = false")
-            : "give records with a response, and check the columns in dataset_info.json");
-  if (stats.trained_positions == 0)
-    throw UserError(cat("all labels of the ", stats.samples,
-                        " samples are masked: nothing would be trained"),
-                    "raise cutoff_len, or check the responses of the dataset");
-}
-
-void append_shown(std::vector<std::string>& all, const std::vector<std::string>& more) {
-  for (const auto& line : more)
-    if (all.size() < kShownRecords) all.push_back(line);
-}
 
 }  // namespace
 

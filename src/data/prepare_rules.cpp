@@ -1,4 +1,5 @@
-// Owns the rules over a preparation's options; called before anything is read.
+// Owns the rules over a preparation's options and results; called before anything is read
+// and before a store is closed.
 #include "prepare_rules.hpp"
 
 #include "chat_template.hpp"
@@ -39,6 +40,31 @@ void check_options(const PrepareOptions& o) {
          "set mix_strategy = interleave_under, or remove interleave_probs");
   if (!o.template_name.empty()) find_template(o.template_name);
   if (o.tool_format) find_tool_format(*o.tool_format);
+}
+
+void refuse_faults(int64_t count, const std::vector<std::string>& shown) {
+  const int64_t rest = count - static_cast<int64_t>(shown.size());
+  throw UserError(
+      cat(count, " malformed record", count == 1 ? "" : "s", ":\n  ", join(shown, "\n  "),
+          rest > 0 ? cat("\n  and ", rest, " more") : ""),
+      "correct or remove these records, or set skip_malformed = true");
+}
+
+void require_something_to_train(const PrepareOptions& options,
+                                const PreparedStore& store) {
+  const PrepareStats& stats = store.stats;
+  if (stats.samples == 0)
+    throw UserError(
+        cat("none of the ", stats.records, " records gives a sample",
+            store.left_out.empty() ? "" : ":\n  ", join(store.left_out, "\n  ")),
+        options.stage == Stage::kPt
+            ? cat("all texts together are shorter than cutoff_len = ", options.cutoff_len,
+                  ": lower it, or set packing = false")
+            : "give records with a response, and check the columns in dataset_info.json");
+  if (stats.trained_positions == 0)
+    throw UserError(cat("all labels of the ", stats.samples,
+                        " samples are masked: nothing would be trained"),
+                    "raise cutoff_len, or check the responses of the dataset");
 }
 
 }  // namespace mtrain::data

@@ -13,16 +13,16 @@ namespace {
 
 std::string line(const Finding& finding, const std::string& ranks) {
   char head[32];
-  std::snprintf(head, sizeof head, "%-6s%-13s", finding.is_fault() ? "FAULT" : "ok",
-                finding.subject.c_str());
+  const char* verdict = finding.is_fault() ? "FAULT" : finding.doubtful ? "warn" : "ok";
+  std::snprintf(head, sizeof head, "%-6s%-13s", verdict, finding.subject.c_str());
   const std::string text = head + finding.text + ranks;
-  return finding.is_fault() ? cat(text, "; remedy: ", finding.remedy) : text;
+  return finding.remedy.empty() ? text : cat(text, "; remedy: ", finding.remedy);
 }
 
 std::string pack(const std::vector<Finding>& findings) {
   std::vector<std::string> parts;
   for (const auto& f : findings)
-    parts.push_back(cat(f.subject, '\x1f', f.text, '\x1f', f.remedy));
+    parts.push_back(cat(f.subject, '\x1f', f.text, '\x1f', f.remedy, '\x1f', f.doubtful));
   return join(parts, "\x1e");
 }
 
@@ -30,7 +30,7 @@ std::vector<Finding> unpack(const std::string& text) {
   std::vector<Finding> findings;
   for (const auto& part : split(text, '\x1e')) {
     const auto fields = split(part, '\x1f');
-    findings.push_back({fields.at(0), fields.at(1), fields.at(2)});
+    findings.push_back({fields.at(0), fields.at(1), fields.at(2), fields.at(3) == "1"});
   }
   return findings;
 }
@@ -71,7 +71,7 @@ ExitCode examine(const comm::Session& session) {
     log::info(line(finding, ""));
     faults += finding.is_fault();
   }
-  log::info(faults == 0 ? "healthy" : cat(faults, " faults"));
+  log::info(faults == 0 ? "healthy" : cat(faults, faults == 1 ? " fault" : " faults"));
   return faults == 0 ? kExitOk : kExitFailure;
 }
 

@@ -10,8 +10,9 @@ namespace mtrain::doctor {
 
 struct Finding {
   std::string subject, text;
-  std::string remedy = {};  ///< of a fault; empty where all is well
-  bool is_fault() const { return !remedy.empty(); }
+  std::string remedy = {};  ///< of a fault or a doubt; empty where all is well
+  bool doubtful = false;    ///< may have another cause than a fault: told, not counted
+  bool is_fault() const { return !remedy.empty() && !doubtful; }
 };
 
 /// This process and its machine: nothing is exchanged.

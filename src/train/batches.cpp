@@ -9,9 +9,9 @@
 
 namespace mtrain::train {
 
-data::SamplerOptions sampler_options(const config::Deck& deck,
-                                     const data::TokenStoreReader& store, int dp_size) {
-  return {store.num_rows(),
+data::SamplerOptions sampler_options(const config::Deck& deck, int64_t rows,
+                                     int dp_size) {
+  return {rows,
           deck.data.shuffle,
           static_cast<uint64_t>(deck.data.data_seed.value_or(deck.train.seed)),
           deck.train.per_device_train_batch_size,
@@ -22,7 +22,7 @@ data::SamplerOptions sampler_options(const config::Deck& deck,
 data::SamplerOptions evaluation_options(const config::Deck& deck,
                                         const data::TokenStoreReader& store,
                                         int dp_size) {
-  auto options = sampler_options(deck, store, dp_size);
+  auto options = sampler_options(deck, store.num_rows(), dp_size);
   options.shuffle = false;
   options.gradient_accumulation_steps = 1;
   // Rows that are not there are left out of the batches.

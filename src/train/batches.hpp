@@ -30,9 +30,8 @@ struct StepBatch {
   std::vector<int64_t> first_rows = {};  ///< of an evaluation's micro-batches
 };
 
-/// Options of drawing from a store, as the deck has them.
-data::SamplerOptions sampler_options(const config::Deck& deck,
-                                     const data::TokenStoreReader& store, int dp_size);
+/// Options of drawing from a store of so many rows, as the deck has them.
+data::SamplerOptions sampler_options(const config::Deck& deck, int64_t rows, int dp_size);
 /// The same for going through the store once, however few samples it has.
 data::SamplerOptions evaluation_options(const config::Deck& deck,
                                         const data::TokenStoreReader& store, int dp_size);

@@ -9,31 +9,13 @@
 #include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "output_check.hpp"
 #include "progress.hpp"
 
 namespace mtrain::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// The results of a run overwrite the model it starts from, or remove it.
-void refuse_model_as_output(const config::Deck& deck, const fs::path& dir) {
-  const std::string& given = deck.model.model_name_or_path;
-  if (given.empty()) return;
-  std::error_code fault;
-  const auto place = [&](const fs::path& path) {
-    return fs::weakly_canonical(fs::absolute(path), fault);
-  };
-  const fs::path inside = place(given).lexically_relative(place(dir));
-  if (fault || inside.empty()) return;
-  const bool same = inside == ".";
-  const bool removed = deck.checkpoint.overwrite_output_dir &&
-                       inside.begin()->string().starts_with("checkpoint-");
-  if (!same && !removed) return;
-  throw UserError(cat("output_dir: ", dir.string(), same ? " is" : " holds",
-                      " the model to start from, ", given),
-                  "choose another folder");
-}
 
 /// Whether a run tells of itself under this name in its output_dir.
 bool is_record_of_run(const std::string& name) {

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace mtrain::train {
 
 struct GpuRates {
-  const char* name;
+  std::string name;
   double memory;        ///< bytes
   double matmul;        ///< flops a second, bf16, sustained over a step
   double grouped;       ///< the same of products of experts
@@ -17,8 +18,12 @@ struct GpuRates {
   int per_machine;
 };
 
-/// By name, whatever its case. Throws UserError that lists the known ones.
-const GpuRates& gpu_rates(const std::string& name);
+/// The rates of the GPU that `given` describes: NAME, or NAME:key=value,... with other
+/// values than the table's. NAME is one of the rows of `table_file` (a row a line; "" for
+/// none) or of the program's own table, whatever its case, or what nvidia-smi calls it;
+/// with memory and tflops given it may be any other. Throws UserError that says what is
+/// wrong and which names are known. The form of a row: docs/plan.md.
+GpuRates gpu_rates(const std::string& given, const std::string& table_file);
 
 /// A device on which nothing but flops takes time: for the shares of a step on a CPU,
 /// whose speed is not known.

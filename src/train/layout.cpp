@@ -32,18 +32,44 @@ models::Recompute recompute_options(const config::Train& train) {
   return recompute;
 }
 
-/// Tensor-parallel sizes below the one asked for that fit model and ranks: "1 or 2".
-std::string fitting_tensor_sizes(comm::GridSizes sizes,
-                                 const models::ModelConfig& config) {
+bool fits(const comm::GridSizes& sizes, const models::ModelConfig& config) {
+  const int64_t dense = int64_t{sizes.tensor} * sizes.context * sizes.pipeline;
+  const int64_t sparse = int64_t{sizes.expert} * sizes.expert_tensor * sizes.pipeline;
+  return sizes.world % dense == 0 && sizes.world % sparse == 0 &&
+         config.layout_faults(sizes).empty();
+}
+
+/// "choose a KEY of 1 or 2": sizes of one axis up to the one asked for that fit model and
+/// ranks; empty where none does.
+std::string fitting_sizes(const std::string& key, int comm::GridSizes::*axis,
+                          const comm::GridSizes& asked,
+                          const models::ModelConfig& config) {
   std::vector<int> fitting;
-  const int asked = sizes.tensor;
-  for (sizes.tensor = 1; sizes.tensor < asked; ++sizes.tensor) {
-    const int64_t ranks = int64_t{sizes.tensor} * sizes.context * sizes.pipeline;
-    if (sizes.world % ranks == 0 && config.layout_faults(sizes).empty()) {
-      fitting.push_back(sizes.tensor);
-    }
+  comm::GridSizes sizes = asked;
+  for (sizes.*axis = 1; sizes.*axis < asked.*axis; ++(sizes.*axis))
+    if (fits(sizes, config)) fitting.push_back(sizes.*axis);
+  if (fitting.empty()) return "";
+  return cat(key.starts_with('e') ? "choose an " : "choose a ", key, " of ",
+             join(fitting, " or "));
+}
+
+/// Which sizes to change for a layout that the model cannot have.
+std::string layout_remedy(const comm::GridSizes& asked,
+                          const models::ModelConfig& config) {
+  std::vector<std::string> ways;
+  const std::pair<const char*, int comm::GridSizes::*> axes[] = {
+      {"tensor_model_parallel_size", &comm::GridSizes::tensor},
+      {"expert_model_parallel_size", &comm::GridSizes::expert},
+      {"expert_tensor_parallel_size", &comm::GridSizes::expert_tensor}};
+  for (const auto& [key, axis] : axes) {
+    const std::string way = fitting_sizes(key, axis, asked, config);
+    if (!way.empty()) ways.push_back(way);
   }
-  return join(fitting, " or ");
+  if (ways.empty())
+    ways.emplace_back(
+        "write 1 for each of tensor_model_parallel_size, expert_model_parallel_size and "
+        "expert_tensor_parallel_size, and go up from there");
+  return join(ways, ", or ");
 }
 
 }  // namespace
@@ -75,10 +101,24 @@ int chunks_per_stage(const config::Parallel& p) {
 }
 
 std::vector<parallel::LayerRange> layer_split(const config::Parallel& p, int layers) {
-  return parallel::split_layers(
-      {layers, p.pipeline_model_parallel_size, chunks_per_stage(p),
-       p.num_layers_in_first_pipeline_stage, p.num_layers_in_last_pipeline_stage,
-       p.account_for_embedding_in_pipeline_split, p.account_for_loss_in_pipeline_split});
+  return parallel::split_layers(split_options(p, layers));
+}
+
+parallel::LayerSplitOptions split_options(const config::Parallel& p, int layers) {
+  return {layers,
+          p.pipeline_model_parallel_size,
+          chunks_per_stage(p),
+          p.num_layers_in_first_pipeline_stage,
+          p.num_layers_in_last_pipeline_stage,
+          p.account_for_embedding_in_pipeline_split,
+          p.account_for_loss_in_pipeline_split};
+}
+
+void set_split(config::Parallel& p, const parallel::LayerSplitOptions& split) {
+  p.num_layers_in_first_pipeline_stage = split.first_stage_layers;
+  p.num_layers_in_last_pipeline_stage = split.last_stage_layers;
+  p.account_for_embedding_in_pipeline_split = split.account_for_embedding;
+  p.account_for_loss_in_pipeline_split = split.account_for_loss;
 }
 
 parallel::DataParallelOptions data_parallel_options(const config::Parallel& p) {
@@ -131,10 +171,7 @@ void check_layout(const config::Deck& deck, const models::ModelConfig& config,
   const auto sizes = grid_sizes(deck.parallel, world_size);
   auto faults = config.layout_faults(sizes);
   std::vector<std::string> remedies;
-  if (!faults.empty()) {
-    remedies.push_back(cat("choose a tensor_model_parallel_size of ",
-                           fitting_tensor_sizes(sizes, config)));
-  }
+  if (!faults.empty()) remedies.push_back(layout_remedy(sizes, config));
   try {
     layer_split(deck.parallel, config.layers());
   } catch (const UserError& error) {

@@ -5,6 +5,7 @@
 #include "mtrain/config/deck.hpp"
 #include "mtrain/models/model.hpp"
 #include "mtrain/parallel/data_parallel.hpp"
+#include "mtrain/parallel/layer_split.hpp"
 #include "mtrain/parallel/optimizer.hpp"
 #include "mtrain/parallel/schedule.hpp"
 
@@ -16,6 +17,11 @@ comm::GridSizes grid_sizes(const config::Parallel& parallel, int world_size);
 /// Layers of each virtual stage. Throws UserError when they do not divide.
 std::vector<parallel::LayerRange> layer_split(const config::Parallel& parallel,
                                               int layers);
+
+/// The split that these keys ask for.
+parallel::LayerSplitOptions split_options(const config::Parallel& parallel, int layers);
+/// Sets the keys of an uneven split.
+void set_split(config::Parallel& parallel, const parallel::LayerSplitOptions& split);
 
 /// Model chunks per pipeline stage.
 int chunks_per_stage(const config::Parallel& parallel);

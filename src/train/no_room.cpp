@@ -9,7 +9,7 @@ namespace mtrain::train {
 Error no_room(const config::Deck& deck, int world_size, const std::string& reason,
               const std::string& holders) {
   const ModelDescription description = read_model_description(deck.model);
-  GpuRates rates = gpu_rates("h200");
+  GpuRates rates = gpu_rates("h200", "");
   rates.memory = 0;  // nothing is said to fit where not even this did
   return Error(cat("out of memory: ", reason, "\n", holders),
                "what would save most:\n" +

@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/figures.hpp"
 #include "plan_parts.hpp"
 
 namespace mtrain::train {
@@ -31,22 +32,32 @@ std::string bubble_text(double idle_share, int chunks) {
          (chunks > 1 ? "(interleaved 1F1B)\n" : "(1F1B)\n");
 }
 
-std::string on_gpu(const config::Deck& deck, const PlannedModel& model, int world_size,
-                   const GpuRates& gpu, double largest) {
-  const StepEstimate e = estimate_step(deck, model, world_size, gpu);
-  std::string text =
-      cat("  on ", gpu.name, " GPUs, estimated: step ", formatted("%.3g s, ", e.seconds),
-          human_count(e.tokens_per_second), " tokens/s (",
-          human_count(e.tokens_per_second / world_size), " a GPU, ",
-          formatted("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
-          bubble_text(e.idle_share,
-                      deck.parallel.virtual_pipeline_model_parallel_size.value_or(1)));
+std::string estimate_text(const config::Deck& deck, const PlannedModel& model,
+                          const PlanRequest& request, const GpuRates& gpu) {
+  const StepEstimate e = estimate_step(deck, model, request.ranks, gpu);
+  return cat("  on ", gpu.name, " GPUs, estimated: step ", three_digits(e.seconds),
+             " s, ", human_count(e.tokens_per_second), " tokens/s (",
+             human_count(e.tokens_per_second / request.ranks), " a GPU, ",
+             formatted("%.0f TFLOP/s), ", e.flops_per_gpu / 1e12),
+             bubble_text(e.idle_share,
+                         deck.parallel.virtual_pipeline_model_parallel_size.value_or(1)));
+}
+
+void plan_for_gpu(const config::Deck& deck, const PlannedModel& model,
+                  const PlanRequest& request, double largest, Plan& plan) {
+  const GpuRates gpu = gpu_rates(request.gpu, request.gpu_table);
   const double usable = usable_memory(gpu);
-  text +=
-      cat("  the fullest rank needs ", human_bytes(largest), " of ", human_bytes(usable),
-          " usable: ",
-          largest <= usable ? "it fits\n" : "it does not fit; what would save most:\n");
-  return largest <= usable ? text : text + advice(deck, model, world_size, gpu);
+  const std::string need = cat("the fullest rank needs ", human_bytes(largest), " of ",
+                               human_bytes(usable), " usable");
+  plan.text += cat(estimate_text(deck, model, request, gpu), "  ", need, ": ");
+  if (largest <= usable) {
+    plan.text += "it fits\n";
+    return;
+  }
+  plan.no_room = cat(need, " on GPUs of kind ", gpu.name);
+  plan.text += cat("it does not fit; what would save most:\n",
+                   advice(deck, model, request.ranks, gpu),
+                   combined_advice(deck, model, request, gpu));
 }
 
 }  // namespace
@@ -75,23 +86,25 @@ std::string stage_table(const config::Deck& deck,
   return aligned(rows);
 }
 
-std::string plan_text(const config::Deck& deck, const models::ModelConfig& config,
-                      int world_size, const std::string& gpu) {
+Plan make_plan(const config::Deck& deck, const models::ModelConfig& config,
+               const PlanRequest& request) {
   const PlannedModel model(config);
-  std::string text = header(deck, config, world_size);
-  const auto stages = stage_memory(deck, model, world_size);
-  text += stage_table(deck, stages);
-  const int chunks = deck.parallel.virtual_pipeline_model_parallel_size.value_or(1);
-  if (deck.parallel.device == config::Device::kCpu) {
-    const auto estimate = estimate_step(deck, model, world_size, flops_alone());
-    return text + "  " + bubble_text(estimate.idle_share, chunks);
+  const auto stages = stage_memory(deck, model, request.ranks);
+  Plan plan{header(deck, config, request.ranks) + stage_table(deck, stages), ""};
+  if (deck.parallel.device != config::Device::kCpu) {
+    plan_for_gpu(deck, model, request, largest_total(stages), plan);
+    return plan;
   }
-  return text + on_gpu(deck, model, world_size, gpu_rates(gpu), largest_total(stages));
+  const auto estimate = estimate_step(deck, model, request.ranks, flops_alone());
+  const int chunks = deck.parallel.virtual_pipeline_model_parallel_size.value_or(1);
+  plan.text += "  " + bubble_text(estimate.idle_share, chunks);
+  return plan;
 }
 
 std::string plan_search_text(const config::Deck& deck, const models::ModelConfig& config,
-                             int gpus, const std::string& gpu) {
-  return search_layouts(deck, PlannedModel(config), gpus, gpu_rates(gpu));
+                             const PlanRequest& request) {
+  return search_table(deck, PlannedModel(config), request,
+                      gpu_rates(request.gpu, request.gpu_table));
 }
 
 }  // namespace mtrain::train

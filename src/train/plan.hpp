@@ -5,17 +5,24 @@
 
 #include "mtrain/config/deck.hpp"
 #include "mtrain/models/model.hpp"
+#include "mtrain/train/run.hpp"
 
 namespace mtrain::train {
 
-/// One row per pipeline stage: layers, parameters and bytes per rank by owner, kept
-/// micro-batches; then the pipeline bubble and, on GPUs of that name, time and speed of a
-/// step, and what would help where the run does not fit. Several lines, aligned.
-std::string plan_text(const config::Deck& deck, const models::ModelConfig& config,
-                      int world_size, const std::string& gpu);
+struct Plan {
+  std::string text;  ///< several lines, aligned
+  /// Where the fullest rank has more than the GPU: "needs 90 GiB of 76 GiB usable ...".
+  std::string no_room;
+};
 
-/// The layouts for so many GPUs that fit, fastest first.
+/// One row per pipeline stage: layers, parameters and bytes per rank by owner, kept
+/// micro-batches; then the pipeline bubble and, on GPUs, time and speed of a step, and
+/// what would make it fit where it does not.
+Plan make_plan(const config::Deck& deck, const models::ModelConfig& config,
+               const PlanRequest& request);
+
+/// The layouts for request.ranks GPUs that fit, fastest first.
 std::string plan_search_text(const config::Deck& deck, const models::ModelConfig& config,
-                             int gpus, const std::string& gpu);
+                             const PlanRequest& request);
 
 }  // namespace mtrain::train

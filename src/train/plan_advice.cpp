@@ -1,167 +1,157 @@
-// Tries other decks: what would make a run fit, and which layouts are fastest. Used by
-// the plan.
+// Tries changes of a deck that does not fit, one by one and together; used by the plan
+// and by runs that are out of memory.
 #include <algorithm>
-#include <cstdio>
-#include <functional>
+#include <cmath>
+#include <optional>
 
-#include "layout.hpp"
 #include "mtrain/base/error.hpp"
-#include "mtrain/config/parse.hpp"
 #include "plan_parts.hpp"
 
 namespace mtrain::train {
 namespace {
 
 using config::Deck;
-using config::RecomputeGranularity;
 
-struct Change {
-  std::string words;
+/// A deck with some changes made.
+struct Attempt {
   Deck deck;
+  double bytes, seconds;
+  std::vector<Change> made = {};
 };
 
-bool is_valid(const Deck& deck, const PlannedModel& model, int world) {
-  try {
-    config::validate_layout(deck, world);
-    check_layout(deck, model.config, world);
-    return true;
-  } catch (const UserError&) {
-    return false;
+class Advisor {
+ public:
+  Advisor(const PlannedModel& model, int world, const GpuRates& gpu)
+      : model_(model), world_(world), gpu_(gpu) {}
+
+  Attempt at(const Deck& deck) const {
+    return {deck, largest_total(stage_memory(deck, model_, world_)),
+            estimate_step(deck, model_, world_, gpu_).seconds};
   }
-}
 
-void recompute_all(Deck& deck) {
-  deck.train.recompute_granularity = RecomputeGranularity::kFull;
-  deck.train.recompute_method = config::RecomputeMethod::kUniform;
-  deck.train.recompute_num_layers = 1;
-}
+  bool fits(const Attempt& attempt) const { return attempt.bytes <= usable_memory(gpu_); }
 
-/// Changes of a key or two that cannot change what is trained.
-std::vector<Change> changes(const Deck& deck, const PlannedModel& model, int world) {
-  std::vector<Change> list;
-  const auto add = [&](const std::string& words,
-                       const std::function<void(Deck&)>& change) {
-    Deck changed = deck;
-    change(changed);
-    if (is_valid(changed, model, world)) list.push_back({words, changed});
-  };
-  const config::Parallel& p = deck.parallel;
-  if (deck.train.recompute_granularity != RecomputeGranularity::kFull) {
-    add("recompute_granularity = full, recompute_method = uniform", recompute_all);
-    add("recompute_granularity = selective, recompute_modules = layernorm,mlp_act",
-        [](Deck& d) {
-          d.train.recompute_granularity = RecomputeGranularity::kSelective;
-          d.train.recompute_modules = {"layernorm", "mlp_act"};
-        });
+  /// The decks with one more change that need less.
+  std::vector<Attempt> smaller(const Attempt& now) const {
+    std::vector<Attempt> list;
+    for (const Change& change : possible_changes(now.deck, model_, world_)) {
+      Attempt next = with(now.deck, change);
+      next.made = now.made;
+      next.made.push_back(change);
+      if (next.bytes < now.bytes) list.push_back(std::move(next));
+    }
+    return list;
   }
-  if (!p.use_distributed_optimizer)
-    add("use_distributed_optimizer = true",
-        [](Deck& d) { d.parallel.use_distributed_optimizer = true; });
-  if (!p.sequence_parallel && p.tensor_model_parallel_size > 1)
-    add("sequence_parallel = true", [](Deck& d) { d.parallel.sequence_parallel = true; });
-  add(cat("tensor_model_parallel_size = ", 2 * p.tensor_model_parallel_size,
-          ", sequence_parallel = true, gradient_accumulation_steps = ",
-          2 * deck.train.gradient_accumulation_steps),
-      [](Deck& d) {
-        d.parallel.tensor_model_parallel_size *= 2;
-        d.parallel.sequence_parallel = true;
-        d.train.gradient_accumulation_steps *= 2;
-      });
-  add(cat("pipeline_model_parallel_size = ", 2 * p.pipeline_model_parallel_size,
-          ", gradient_accumulation_steps = ", 2 * deck.train.gradient_accumulation_steps),
-      [](Deck& d) {
-        d.parallel.pipeline_model_parallel_size *= 2;
-        d.train.gradient_accumulation_steps *= 2;
-      });
-  if (model.config.experts() > 0)
-    add(cat("expert_model_parallel_size = ", 2 * p.expert_model_parallel_size),
-        [](Deck& d) { d.parallel.expert_model_parallel_size *= 2; });
-  if (deck.train.per_device_train_batch_size % 2 == 0)
-    add(cat("per_device_train_batch_size = ", deck.train.per_device_train_batch_size / 2,
-            ", gradient_accumulation_steps = ",
-            2 * deck.train.gradient_accumulation_steps),
-        [](Deck& d) {
-          d.train.per_device_train_batch_size /= 2;
-          d.train.gradient_accumulation_steps *= 2;
-        });
-  return list;
-}
 
-struct Candidate {
-  Deck deck;
-  double bytes;
-  StepEstimate estimate;
+  /// One change after the other, each the one that costs least time for what it saves,
+  /// until it fits; then without those it does not need.
+  std::optional<Attempt> combine(const Attempt& start) const {
+    Attempt now = start;
+    while (!fits(now)) {
+      const auto next = smaller(now);
+      if (next.empty()) return {};
+      now = best(now, next);
+    }
+    for (size_t i = now.made.size(); i-- > 0;) {
+      const auto less = without(start, now, i);
+      if (less && fits(*less)) now = *less;
+    }
+    return now;
+  }
+
+ private:
+  Attempt with(Deck deck, const Change& change) const {
+    change(deck);
+    return at(deck);
+  }
+
+  /// The fastest that fits, else the most bytes for the time.
+  Attempt best(const Attempt& now, const std::vector<Attempt>& next) const {
+    const auto price = [&](const Attempt& a) {
+      constexpr double kFree = 0.01;  // a change that costs nothing has a price too
+      const double time = std::max(a.seconds / now.seconds - 1, 0.0) + kFree;
+      return time / (now.bytes - a.bytes);
+    };
+    return *std::ranges::min_element(next, [&](const Attempt& a, const Attempt& b) {
+      if (fits(a) != fits(b)) return fits(a);
+      return fits(a) ? a.seconds < b.seconds : price(a) < price(b);
+    });
+  }
+
+  std::optional<Attempt> without(const Attempt& start, const Attempt& now,
+                                 size_t left_out) const {
+    Deck deck = start.deck;
+    std::vector<Change> made;
+    for (size_t i = 0; i < now.made.size(); ++i) {
+      if (i == left_out) continue;
+      now.made[i](deck);
+      made.push_back(now.made[i]);
+    }
+    if (!is_valid(deck, model_, world_)) return {};
+    Attempt attempt = at(deck);
+    attempt.made = std::move(made);
+    return attempt;
+  }
+
+  const PlannedModel& model_;
+  int world_;
+  const GpuRates& gpu_;
 };
 
-/// Sizes from 1 to `most` that divide it.
-std::vector<int> divisors(int most) {
-  std::vector<int> list;
-  for (int size = 1; size <= most; ++size)
-    if (most % size == 0) list.push_back(size);
-  return list;
+std::string slower(double seconds, double before) {
+  return formatted("%+.0f %% time", 100 * (seconds / before - 1));
 }
 
-/// Sets the layout and keeps the samples of a step; false where these do not divide.
-bool lay_out(Deck& deck, int tensor, int pipeline, int expert, int world,
-             int64_t samples) {
-  config::Parallel& p = deck.parallel;
-  p.tensor_model_parallel_size = tensor;
-  p.pipeline_model_parallel_size = pipeline;
-  p.expert_model_parallel_size = expert;
-  p.expert_tensor_parallel_size = 1;
-  p.context_parallel_size = 1;
-  p.virtual_pipeline_model_parallel_size = {};
-  p.num_layers_in_first_pipeline_stage = p.num_layers_in_last_pipeline_stage = {};
-  p.sequence_parallel = tensor > 1;
-  p.use_distributed_optimizer = true;
-  const int64_t at_once =
-      deck.train.per_device_train_batch_size * (world / (tensor * pipeline));
-  deck.train.gradient_accumulation_steps = samples / at_once;
-  return samples % at_once == 0 && samples >= at_once;
+/// The fastest layout that fits; with micro-batches of one sample where none does with
+/// the deck's.
+std::vector<Candidate> other_layouts(const Deck& deck, const PlannedModel& model,
+                                     int gpus, int64_t samples, const GpuRates& gpu) {
+  auto found = fitting_layouts(deck, model, gpus, samples, gpu);
+  if (!found.empty() || deck.train.per_device_train_batch_size == 1) return found;
+  Deck small = deck;
+  small.train.per_device_train_batch_size = 1;
+  return fitting_layouts(small, model, gpus, samples, gpu);
 }
 
-void consider(const Deck& deck, const PlannedModel& model, int world, const GpuRates& gpu,
-              std::vector<Candidate>& found) {
-  if (!is_valid(deck, model, world)) return;
-  for (const bool again : {false, true}) {
-    Deck tried = deck;
-    tried.train.recompute_granularity = RecomputeGranularity::kNone;
-    if (again) recompute_all(tried);
-    const double bytes = largest_total(stage_memory(tried, model, world));
-    if (bytes > usable_memory(gpu)) continue;
-    found.push_back({tried, bytes, estimate_step(tried, model, world, gpu)});
-    return;
+std::string search_line(const PlanRequest& request, int gpus, const std::string& keys) {
+  return cat("  all layouts that fit: ", request.command, keys, " --plan-search ", gpus,
+             request.gpu_flags, "\n");
+}
+
+/// From how many GPUs on there is a layout, with micro-batches of one sample.
+std::string more_gpus(const Deck& deck, const PlannedModel& model,
+                      const PlanRequest& request, const GpuRates& gpu) {
+  constexpr int kMostTimes = 64;
+  Deck small = deck;
+  small.train.per_device_train_batch_size = 1;
+  const std::string keys = as_arguments(changed_keys(deck, small));
+  const std::string none =
+      cat("  no combination of these keys fits ", request.ranks, " of these GPUs");
+  for (int times = 2; times <= kMostTimes; times *= 2) {
+    const int gpus = request.ranks * times;
+    // As many samples for each GPU as before.
+    const int64_t samples = samples_a_step(deck, request.ranks) * times;
+    if (!some_layout_fits(small, model, gpus, samples, gpu)) continue;
+    return cat(none, "; ", gpus, " would do, or a lower cutoff_len\n",
+               search_line(request, gpus, keys.empty() ? "" : " " + keys));
   }
-}
-
-std::string table_row(const Candidate& c, int world) {
-  char text[160];
-  std::snprintf(text, sizeof text, "  %-46s %6lld   %-9s %10s %9.3g %10s %8.1f\n",
-                layout_name(c.deck.parallel, world).c_str(),
-                static_cast<long long>(c.deck.train.gradient_accumulation_steps),
-                config::to_string(c.deck.train.recompute_granularity).c_str(),
-                human_bytes(c.bytes).c_str(), c.estimate.seconds,
-                human_count(c.estimate.tokens_per_second).c_str(),
-                100 * c.estimate.idle_share);
-  return text;
+  return cat(none, ", nor ", request.ranks * kMostTimes,
+             " of them: lower cutoff_len, or take GPUs with more memory\n");
 }
 
 }  // namespace
 
 std::string advice(const Deck& deck, const PlannedModel& model, int world,
                    const GpuRates& gpu) {
-  const double now = largest_total(stage_memory(deck, model, world));
-  const double seconds = estimate_step(deck, model, world, gpu).seconds;
+  const Advisor advisor(model, world, gpu);
+  const Attempt now = advisor.at(deck);
   std::vector<std::pair<double, std::string>> lines;
-  for (const Change& change : changes(deck, model, world)) {
-    const double then = largest_total(stage_memory(change.deck, model, world));
-    if (then >= now) continue;
-    const double longer =
-        estimate_step(change.deck, model, world, gpu).seconds / seconds - 1;
+  for (const Attempt& then : advisor.smaller(now)) {
     lines.emplace_back(
-        then, cat("    ", change.words, ": saves ", human_bytes(now - then), ", leaves ",
-                  human_bytes(then), then <= usable_memory(gpu) ? ", fits; " : "; ",
-                  formatted("%+.0f %% time\n", 100 * longer)));
+        then.bytes, cat("    ", in_words(changed_keys(deck, then.deck)), ": saves ",
+                        human_bytes(now.bytes - then.bytes), ", leaves ",
+                        human_bytes(then.bytes), advisor.fits(then) ? ", fits; " : "; ",
+                        slower(then.seconds, now.seconds), "\n"));
   }
   std::sort(lines.begin(), lines.end());
   constexpr size_t kShown = 3;
@@ -171,38 +161,21 @@ std::string advice(const Deck& deck, const PlannedModel& model, int world,
                       : text;
 }
 
-std::string search_layouts(const Deck& deck, const PlannedModel& model, int gpus,
-                           const GpuRates& gpu) {
-  const config::Parallel& p = deck.parallel;
-  const int model_ranks = p.tensor_model_parallel_size * p.pipeline_model_parallel_size *
-                          p.context_parallel_size;
-  const int64_t samples = deck.train.per_device_train_batch_size *
-                          deck.train.gradient_accumulation_steps *
-                          std::max(1, gpus / model_ranks);
-  std::vector<Candidate> found;
-  for (const int tensor : divisors(gpus)) {
-    if (tensor > gpu.per_machine) break;
-    for (const int pipeline : divisors(gpus / tensor)) {
-      const bool sparse = model.config.experts() > 0;
-      for (const int expert : sparse ? divisors(gpus / pipeline) : std::vector<int>{1}) {
-        Deck tried = deck;
-        if (lay_out(tried, tensor, pipeline, expert, gpus, samples))
-          consider(tried, model, gpus, gpu, found);
-      }
-    }
+std::string combined_advice(const Deck& deck, const PlannedModel& model,
+                            const PlanRequest& request, const GpuRates& gpu) {
+  const Advisor advisor(model, request.ranks, gpu);
+  const Attempt now = advisor.at(deck);
+  std::optional<Attempt> found = advisor.combine(now);
+  if (!found) {
+    const auto others = other_layouts(deck, model, request.ranks,
+                                      samples_a_step(deck, request.ranks), gpu);
+    if (others.empty()) return more_gpus(deck, model, request, gpu);
+    found = Attempt{others[0].deck, others[0].bytes, others[0].estimate.seconds};
   }
-  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) {
-    return a.estimate.seconds < b.estimate.seconds;
-  });
-  std::string text =
-      cat("layouts for ", gpus, " ", gpu.name, " GPUs, ", samples,
-          " samples a step, fastest first (", found.size(), " fit)\n",
-          "  layout                                         accum.   recompute     memory"
-          "    step s   tokens/s  bubble %\n");
-  constexpr size_t kShown = 10;
-  for (size_t i = 0; i < std::min(kShown, found.size()); ++i)
-    text += table_row(found[i], gpus);
-  return found.empty() ? text + "  none fits: use more GPUs\n" : text;
+  return cat("  with this it fits:\n    ", as_arguments(changed_keys(deck, found->deck)),
+             "\n    leaves ", human_bytes(found->bytes), ", ",
+             slower(found->seconds, now.seconds), "\n",
+             search_line(request, request.ranks, ""));
 }
 
 }  // namespace mtrain::train

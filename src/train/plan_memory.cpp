@@ -1,5 +1,7 @@
 // What each stage holds, as arithmetic on deck and model config; used by the plan.
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "layout.hpp"
 #include "memory_plan.hpp"
@@ -18,18 +20,25 @@ int layer_of(const std::string& tensor) {
   return std::stoi(tensor.substr(kPrefix.size()));
 }
 
-/// Adds one rank's part of the tensor.
-void add_tensor(const models::LogicalTensor& tensor, const comm::RankGrid& grid,
-                bool sharded, StageMemory& stage) {
+PlannedModel::Share::Split split_of(const models::LogicalTensor& tensor) {
+  using Split = PlannedModel::Share::Split;
+  if (tensor.name.find(".mlp.experts.") != std::string::npos) return Split::kExperts;
+  const bool whole = tensor.shape.size() < 2 || tensor.name.ends_with(".mlp.gate.weight");
+  return whole ? Split::kWhole : Split::kTensor;
+}
+
+/// Adds one rank's part of the elements.
+void add_share(const PlannedModel::Share& share, const comm::RankGrid& grid, bool sharded,
+               StageMemory& stage) {
+  using Split = PlannedModel::Share::Split;
   const comm::GridSizes& sizes = grid.sizes();
   const int per_stage = sizes.world / sizes.pipeline;
-  const bool expert = tensor.name.find(".mlp.experts.") != std::string::npos;
-  const bool whole = tensor.shape.size() < 2 || tensor.name.ends_with(".mlp.gate.weight");
-  const int parts = expert  ? sizes.expert * sizes.expert_tensor
-                    : whole ? 1
-                            : sizes.tensor;
+  const bool expert = share.split == Split::kExperts;
+  const int parts = expert                         ? sizes.expert * sizes.expert_tensor
+                    : share.split == Split::kWhole ? 1
+                                                   : sizes.tensor;
   const int shards = expert ? per_stage / parts : grid.data_size() * sizes.context;
-  const double elements = static_cast<double>(parallel::numel(tensor.shape)) / parts;
+  const double elements = share.elements / parts;
   stage.parameters += elements;
   stage.stored_elements += elements / shards;
   stage.optimizer_elements += sharded ? elements / shards : elements;
@@ -48,26 +57,43 @@ std::vector<StageMemory> holdings(const config::Deck& deck, const PlannedModel& 
     stage_of_layer.insert(stage_of_layer.end(), static_cast<size_t>(split[v].size()),
                           v % stages);
   }
-  bool has_head = false;
-  const models::LogicalTensor* embedding = nullptr;
-  for (const auto& tensor : model.tensors) {
-    const int layer = layer_of(tensor.name);
-    const bool first = tensor.name == "model.embed_tokens.weight";
-    if (first) embedding = &tensor;
-    has_head = has_head || tensor.name == "lm_head.weight";
-    const size_t stage = layer >= 0 ? stage_of_layer.at(static_cast<size_t>(layer))
-                         : first    ? 0
-                                    : stages - 1;
-    add_tensor(tensor, grid, deck.parallel.use_distributed_optimizer, result[stage]);
+  const bool sharded = deck.parallel.use_distributed_optimizer;
+  for (const auto& share : model.shares) {
+    const size_t stage = share.layer >= 0
+                             ? stage_of_layer.at(static_cast<size_t>(share.layer))
+                         : share.layer == PlannedModel::kFirst ? 0
+                                                               : stages - 1;
+    add_share(share, grid, sharded, result[stage]);
   }
-  const bool tied_copy = !has_head && stages > 1 && embedding;
-  if (tied_copy) {
-    add_tensor(*embedding, grid, deck.parallel.use_distributed_optimizer, result.back());
+  if (model.tied && stages > 1) {
+    add_share({PlannedModel::kLast, PlannedModel::Share::Split::kTensor, model.embedding},
+              grid, sharded, result.back());
   }
   return result;
 }
 
 }  // namespace
+
+PlannedModel::PlannedModel(const models::ModelConfig& model)
+    : config(model),
+      linear_flops(model.flops_per_token(0)),
+      attention_flops(model.flops_per_token(1) - linear_flops) {
+  std::map<std::pair<int, Share::Split>, double> sums;
+  for (const auto& tensor : model.tensors()) {
+    const auto elements = static_cast<double>(parallel::numel(tensor.shape));
+    const bool first = tensor.name == "model.embed_tokens.weight";
+    const bool head = tensor.name == "lm_head.weight";
+    const int layer = layer_of(tensor.name);
+    const Share::Split split = split_of(tensor);
+    if (first) embedding = elements;
+    if (head) tied = false;
+    const bool matrix = tensor.shape.size() == 2 && split != Share::Split::kExperts;
+    if (matrix && !first && !head) dense += elements;
+    sums[{layer >= 0 ? layer : first ? kFirst : kLast, split}] += elements;
+  }
+  for (const auto& [place, elements] : sums)
+    shares.push_back({place.first, place.second, elements});
+}
 
 int64_t planned_tokens(const config::Deck& deck) {
   const bool pairs = deck.train.stage == config::Stage::kDpo;

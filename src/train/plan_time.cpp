@@ -17,20 +17,11 @@ struct TokenFlops {
 };
 
 TokenFlops token_flops(const PlannedModel& model, double length) {
-  const double all = model.config.flops_per_token(length);
-  const double linear = model.config.flops_per_token(0);
-  double dense = 0, table = 0;
-  for (const auto& tensor : model.tensors) {
-    const auto elements = static_cast<double>(parallel::numel(tensor.shape));
-    if (tensor.name == "model.embed_tokens.weight") table = elements;
-    const bool matrix = tensor.shape.size() == 2;
-    const bool vocabulary =
-        tensor.name == "model.embed_tokens.weight" || tensor.name == "lm_head.weight";
-    const bool expert = tensor.name.find(".mlp.experts.") != std::string::npos;
-    if (matrix && !vocabulary && !expert) dense += 6 * elements;
-  }
-  const double head = 6 * table;
-  return {dense, std::max(0.0, linear - dense - head), all - linear, head};
+  constexpr double kPerElement = 6;
+  const double dense = kPerElement * model.dense, head = kPerElement * model.embedding;
+  const double linear = model.flops(0);
+  return {dense, std::max(0.0, linear - dense - head), model.flops(length) - linear,
+          head};
 }
 
 class Estimator {
@@ -56,8 +47,7 @@ class Estimator {
     const double all_tokens =
         tokens_ * static_cast<double>(shape_.micro_batches) * grid_.data_size();
     const double rate = all_tokens / seconds;
-    const double each =
-        model_.config.flops_per_token(static_cast<double>(deck_.data.cutoff_len));
+    const double each = model_.flops(static_cast<double>(deck_.data.cutoff_len));
     return {seconds, passes.idle_share(), rate, rate * each / grid_.sizes().world};
   }
 

@@ -1,35 +1,14 @@
 // Entry points of the programs into the train layer.
 #include "mtrain/train/run.hpp"
 
-#include "layout.hpp"
 #include "mtrain/base/error.hpp"
-#include "mtrain/base/log.hpp"
 #include "no_room.hpp"
 #include "plan.hpp"
-#include "plan_parts.hpp"
 #include "reference_cache.hpp"
-#include "side_files.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
 namespace mtrain::train {
-namespace {
-
-/// Reads what is there before a run: headers of the weights, all of the token stores.
-void check_files(const config::Deck& deck, const models::ModelConfig& config) {
-  const std::string& model = deck.model.model_name_or_path;
-  if (!model.empty()) open_model(config, model);
-  if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
-  const std::string& store = deck.data.tokenized_path;
-  if (!store_exists(deck.data)) return;
-  for (const auto& path : {store, eval_store_path(store)}) {
-    if (std::filesystem::exists(path)) {
-      check_store(path, deck.train.stage, config.vocab_size());
-    }
-  }
-}
-
-}  // namespace
 
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
   Trainer trainer(parsed, session);
@@ -44,21 +23,9 @@ ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& ses
   }
 }
 
-std::string check_run(const config::ParsedDeck& parsed, int world_size,
-                      const std::string& gpu) {
+std::string search_plans(const config::ParsedDeck& parsed, const PlanRequest& request) {
   const ModelDescription description = read_model_description(parsed.deck.model);
-  check_layout(parsed.deck, *description.config, world_size);
-  check_files(parsed.deck, *description.config);
-  side_files(parsed.deck, description);
-  for (const auto& remark : remarks_on(description, parsed.deck.model.dtype))
-    log::info("note    " + remark);
-  return plan_text(parsed.deck, *description.config, world_size, gpu);
-}
-
-std::string search_plans(const config::ParsedDeck& parsed, int gpus,
-                         const std::string& gpu) {
-  const ModelDescription description = read_model_description(parsed.deck.model);
-  return plan_search_text(parsed.deck, *description.config, gpus, gpu);
+  return plan_search_text(parsed.deck, *description.config, request);
 }
 
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
@@ -73,8 +40,10 @@ std::string show_record(const config::ParsedDeck& parsed, int64_t record) {
   const data::TokenStoreReader store(path);
   const int64_t each = store.attributes().stage == data::Stage::kDpo ? 2 : 1;
   if (record < 0 || record >= store.num_samples() / each) {
-    throw UserError(cat("--show ", record, ": ", store.path(), " holds records 0 to ",
-                        store.num_samples() / each - 1));
+    const int64_t records = store.num_samples() / each;
+    throw UserError(cat("--show ", record, ": ", store.path(), " holds ", records,
+                        " records, numbered from 0"),
+                    cat("give a number from 0 to ", records - 1));
   }
   const auto options = prepare_options(parsed.deck, path);
   const auto tokenizer = data::Tokenizer::load(options.tokenizer_dir);

@@ -9,9 +9,11 @@
 #include "compat.hpp"
 #include "layout.hpp"
 #include "mtrain/base/checked.hpp"
+#include "model_rules.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/config/no_effect.hpp"
 #include "no_room.hpp"
 #include "pair_loss.hpp"
 #include "reference_cache.hpp"
@@ -73,6 +75,7 @@ void Trainer::read_inputs() {
     if (session_.rank() == 0)
       side_files_ = std::make_shared<const SideFiles>(side_files(deck_, description_));
   });
+  tell_what_has_no_effect();
   resume_from_ = checkpoint_to_resume(deck_, session_);
   session_.agree([&] {
     if (session_.rank() == 0) {
@@ -82,6 +85,7 @@ void Trainer::read_inputs() {
   stores_ = token_stores(deck_, session_);
   session_.agree([&] {
     if (session_.rank() != 0) return;
+    require_evaluation(deck_, eval_store_path(stores_.train));
     const int64_t vocab = description_.config->vocab_size();
     check_store(stores_.train, deck_.train.stage, vocab);
     if (stores_.eval) check_store(*stores_.eval, deck_.train.stage, vocab);
@@ -89,8 +93,8 @@ void Trainer::read_inputs() {
   session_.agree([&] {
     const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
     train_store_.emplace(stores_.train);
-    loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
-                    dp_rank);
+    loader_.emplace(*train_store_,
+                    sampler_options(deck_, train_store_->num_rows(), dp_size), dp_rank);
     padding_ = compat_padding(deck_);
     if (padding_) loader_->pad(*padding_);
     if (deck_.train.balance_micro_batches) {
@@ -108,6 +112,17 @@ void Trainer::read_inputs() {
                          dp_rank);
     if (padding_) eval_loader_->pad(*padding_);
   });
+}
+
+void Trainer::tell_what_has_no_effect() const {
+  config::ParsedDeck noted = parsed_;
+  noted.warnings = keys_without_effect(parsed_, *description_.config);
+  // device = cpu is known from the deck, and told there.
+  const bool asked = deck_.kernels.attention_backend != config::AttentionBackend::kAuto;
+  if (asked && device_.is_cpu() && deck_.parallel.device == config::Device::kAuto)
+    config::warn_no_effect(noted, "attention_backend",
+                           "this run computes on the CPU, which has one of its own");
+  for (const auto& warning : noted.warnings) log::warning(warning);
 }
 
 int64_t Trainer::total_steps() const {

@@ -19,27 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr double kProgressSeconds = 5;
 
-/// Counts worth a line each when they are not 0.
-std::string remarks(const data::PreparedStore& store) {
-  const data::PrepareStats& stats = store.stats;
-  const std::pair<int64_t, const char*> counts[] = {
-      {stats.truncated, "longer than cutoff_len, cut"},
-      {stats.empty_answers, "with an empty answer"},
-      {stats.special_tokens, "with special tokens written in their texts"},
-      {stats.nul_characters, "with NUL characters"},
-      {stats.dropped, "dropped"},
-      {stats.malformed, "malformed, skipped"},
-  };
-  std::string text;
-  for (const auto& [count, what] : counts)
-    if (count > 0) text += cat("\n  ", count, " records ", what);
-  for (const auto& line : store.left_out) text += cat("\n    ", line);
-  if (stats.rows > 0)
-    text += cat("\n  ", stats.rows, " packed rows, ",
-                static_cast<int>(store.fill * 1000 + 0.5) / 10.0, " % filled");
-  return text;
-}
-
 void report(const std::vector<data::PreparedStore>& stores, double seconds) {
   double tokens = 0;
   for (const auto& store : stores) {
@@ -119,6 +98,26 @@ data::MixStrategy mix_strategy(config::MixStrategy strategy) {
 }
 
 }  // namespace
+
+std::string remarks(const data::PreparedStore& store) {
+  const data::PrepareStats& stats = store.stats;
+  const std::pair<int64_t, const char*> counts[] = {
+      {stats.truncated, "longer than cutoff_len, cut"},
+      {stats.empty_answers, "with an empty answer"},
+      {stats.special_tokens, "with special tokens written in their texts"},
+      {stats.nul_characters, "with NUL characters"},
+      {stats.dropped, "dropped"},
+      {stats.malformed, "malformed, skipped"},
+  };
+  std::string text;
+  for (const auto& [count, what] : counts)
+    if (count > 0) text += cat("\n  ", count, " records ", what);
+  for (const auto& line : store.left_out) text += cat("\n    ", line);
+  if (stats.rows > 0)
+    text += cat("\n  ", stats.rows, " packed rows, ",
+                static_cast<int>(store.fill * 1000 + 0.5) / 10.0, " % filled");
+  return text;
+}
 
 std::string eval_store_path(const std::string& train_path) {
   const fs::path path(train_path);
@@ -212,6 +211,21 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
   return stores;
 }
 
+void require_evaluation(const config::Deck& deck, const std::string& eval_path) {
+  if (!deck.train.do_eval || fs::exists(eval_path)) return;
+  throw UserError(
+      cat("do_eval = true, but there is no evaluation store ", eval_path),
+      "write do_eval = false, give eval_dataset, or let mprep make the stores "
+      "with val_size");
+}
+
+void refuse_foreign_id(const std::string& path, int64_t id, int64_t vocab_size) {
+  if (id < vocab_size) return;
+  throw UserError(
+      cat(path, ": token id ", id, " is beyond the model's vocabulary of ", vocab_size),
+      "prepare the data with the tokenizer of this model");
+}
+
 void check_store(const std::string& path, config::Stage stage, int64_t vocab_size) {
   const data::TokenStoreReader store(path);
   if (store.num_samples() == 0) {
@@ -225,11 +239,7 @@ void check_store(const std::string& path, config::Stage stage, int64_t vocab_siz
   }
   if (stage == config::Stage::kDpo) check_pairs(store);
   const auto scan = store.scan();
-  if (scan.max_token_id >= vocab_size) {
-    throw UserError(cat(path, ": token id ", scan.max_token_id,
-                        " is beyond the model's vocabulary of ", vocab_size),
-                    "prepare the data with the tokenizer of this model");
-  }
+  refuse_foreign_id(path, scan.max_token_id, vocab_size);
   if (scan.trained_positions == 0) {
     throw UserError(cat(path, ": every label is masked (-100), nothing would be trained"),
                     "check template, cutoff_len and the answers of the dataset");

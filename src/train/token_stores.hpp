@@ -38,6 +38,16 @@ bool store_exists(const config::Data& data);
 /// Collective.
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
 
+/// Lines on what people may not know of the records, each behind a line break.
+std::string remarks(const data::PreparedStore& store);
+
+/// Throws UserError when a token of `path` is beyond the model's vocabulary.
+void refuse_foreign_id(const std::string& path, int64_t id, int64_t vocab_size);
+
+/// Throws UserError where the deck evaluates beside a token store that has no evaluation
+/// store at `eval_path`.
+void require_evaluation(const config::Deck& deck, const std::string& eval_path);
+
 /// Throws UserError when nothing in the store can be trained on: no sample, all labels
 /// masked, ids beyond the vocabulary, or another stage.
 void check_store(const std::string& path, config::Stage stage, int64_t vocab_size);

@@ -53,6 +53,8 @@ class Trainer {
   };
 
   void read_inputs();
+  /// Warns of keys that change nothing for this model and device.
+  void tell_what_has_no_effect() const;
   /// Agrees on the outcome of `run`, which needs room for whole models.
   template <class Run>
   void build(const Run& run);

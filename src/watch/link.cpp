@@ -25,7 +25,9 @@ constexpr size_t kMostUnsent = size_t{1} << 20;
 
 int new_socket() {
   const int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (made < 0) throw Error(cat("watchdog: no socket: ", std::strerror(errno)));
+  if (made < 0)
+    throw Error(cat("watchdog: no socket: ", std::strerror(errno)),
+                "raise the limit of open files (ulimit -n), or set hang_timeout = 0");
   return made;
 }
 

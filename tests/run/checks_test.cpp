@@ -65,9 +65,13 @@ void expect_plan(const test::Outcome& outcome, const Words& parts) {
                                                                     << outcome.output);
 }
 
-/// The weights of a deck's model are not here: its config.json alone makes the plan.
+/// The weights of a deck's model are not here: its config.json alone makes the plan. Its
+/// datasets are small ones beside it.
 Words planned_from(const fs::path& config_json) {
-  return {"model_name_or_path=", "model_config=" + config_json.string()};
+  const fs::path folder = config_json.parent_path();
+  test::write_example_data(folder);
+  return {"model_name_or_path=", "model_config=" + config_json.string(),
+          "dataset_dir=" + folder.string(), "output_dir=" + (folder / "out").string()};
 }
 
 }  // namespace

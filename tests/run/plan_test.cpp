@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 
 #include "mtrain/base/text.hpp"
 #include "tiny_run.hpp"
@@ -47,11 +48,13 @@ struct Shipped {
 };
 
 test::Outcome plan(const Shipped& shipped, const std::vector<std::string>& flags) {
-  const auto config = test::scratch("plan") / "config.json";
+  const auto folder = test::scratch("plan"), config = folder / "config.json";
   test::write_text(config, shipped.config);
-  std::vector<std::string> words = {cat(MTRAIN_SOURCE_DIR "/inputs/", shipped.deck),
-                                    "model_name_or_path=null",
-                                    "model_config=" + config.string()};
+  test::write_example_data(folder);
+  std::vector<std::string> words = {
+      cat(MTRAIN_SOURCE_DIR "/inputs/", shipped.deck), "model_name_or_path=null",
+      "model_config=" + config.string(), "dataset_dir=" + folder.string(),
+      "output_dir=" + (folder / "out").string()};
   words.insert(words.end(), flags.begin(), flags.end());
   return test::run_program("mtrain", 1, words);
 }
@@ -70,6 +73,54 @@ BOOST_AUTO_TEST_CASE(shipped_decks_are_planned_in_a_moment) {
     BOOST_TEST(says(outcome.output, "it fits"), outcome.output);
     BOOST_TEST(seconds < 1.0, shipped.deck << " took " << seconds << " s");
   }
+}
+
+// The batch script stops here, too: it asks for the same check.
+BOOST_AUTO_TEST_CASE(what_does_not_fit_is_a_fault) {
+  const Shipped shipped{"qwen3_full.ini", dense_4b()};
+  const std::vector<std::string> small = {"--check", "--world-size", "8", "--gpu",
+                                          "4090"};
+  const auto refused = plan(shipped, small);
+  BOOST_TEST(refused.exit_code == 2, refused.output);
+  for (const char* part : {"it does not fit: the fullest rank needs", "--allow-oom",
+                           "with this it fits:", "all layouts that fit: mtrain "})
+    BOOST_TEST(says(refused.output, part), part << " in\n" << refused.output);
+  auto allowed = small;
+  allowed.emplace_back("--allow-oom");
+  BOOST_TEST(plan(shipped, allowed).exit_code == 0);
+  // The keys that the advice ends with.
+  const std::string title = "with this it fits:\n";
+  const size_t begin = refused.output.find(title) + title.size();
+  const std::string line =
+      refused.output.substr(begin, refused.output.find('\n', begin) - begin);
+  auto mended = small;
+  for (const auto& word : split(trim(line), ' ')) mended.push_back(word);
+  const auto fits = plan(shipped, mended);
+  BOOST_TEST(fits.exit_code == 0, fits.output);
+  BOOST_TEST(says(fits.output, ": it fits"), fits.output);
+}
+
+// slurm/job.sh asks the GPU of its node, or takes what the job says.
+BOOST_AUTO_TEST_CASE(jobs_plan_for_their_own_gpus) {
+  const test::TinyRun run("plan-job");
+  const fs::path bin = run.at("bin"), log = run.at("log");
+  fs::create_directory(bin);
+  test::write_text(bin / "nvidia-smi", "#!/bin/sh\necho 3073\n");
+  fs::permissions(bin / "nvidia-smi", fs::perms::owner_all);
+  const auto job = [&](const std::string& variables) {
+    const std::string command = cat(
+        "cd '", MTRAIN_SOURCE_DIR, "' && PATH='", bin.string(), ":'\"$PATH\" ", variables,
+        " SLURM_NTASKS=1 bash -c 'source slurm/job.sh; mtrain=", MTRAIN_BINARY_DIR,
+        "/bin/mtrain; check_deck ", run.at("deck.ini").string(), "' >'", log.string(),
+        "' 2>&1");
+    return std::system(command.c_str());
+  };
+  BOOST_TEST(job("") != 0);
+  const std::string said = test::read_text(log);
+  BOOST_TEST(says(said, "it does not fit"), said);
+  BOOST_TEST(says(said, "of 1 MiB usable"), said);
+  BOOST_TEST(job("ALLOW_OOM=yes") == 0, test::read_text(log));
+  BOOST_TEST(job("GPU=a100") == 0, test::read_text(log));
 }
 
 BOOST_AUTO_TEST_CASE(layouts_are_searched) {

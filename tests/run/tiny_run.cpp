@@ -38,6 +38,28 @@ std::vector<data::Sample> random_samples(int count, int vocab) {
   return samples;
 }
 
+void write_example_data(const fs::path& folder) {
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json"})
+    fs::copy(fs::path(MTRAIN_SOURCE_DIR) / "inputs/demo/model" / file, folder);
+  nlohmann::json tasks, pairs;
+  for (int i = 0; i < 40; ++i) {
+    const std::string question = cat("Add ", i, " and 2."), answer = cat(i + 2);
+    tasks.push_back({{"instruction", question}, {"input", ""}, {"output", answer}});
+    pairs.push_back({{"question", question}, {"good", answer}, {"bad", cat(i)}});
+  }
+  write_text(folder / "tasks.json", tasks.dump());
+  write_text(folder / "pairs.json", pairs.dump());
+  const nlohmann::json plain = {{"file_name", "tasks.json"}};
+  const nlohmann::json ranking = {
+      {"file_name", "pairs.json"},
+      {"ranking", true},
+      {"columns", {{"prompt", "question"}, {"chosen", "good"}, {"rejected", "bad"}}}};
+  write_text(folder / "dataset_info.json",
+             nlohmann::json{
+                 {"identity", plain}, {"alpaca_en_demo", plain}, {"dpo_en_demo", ranking}}
+                 .dump());
+}
+
 void write_samples(const fs::path& path, const std::vector<data::Sample>& samples) {
   data::TokenStoreWriter writer(path.string(), {data::Stage::kPt, ""});
   for (const auto& sample : samples) writer.append(sample);

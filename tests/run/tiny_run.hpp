@@ -28,6 +28,10 @@ std::filesystem::path golden_model(const std::string& name);
 /// each time.
 std::vector<data::Sample> random_samples(int count, int vocab);
 
+/// Fills a folder with the tokenizer of the demo and dataset_info.json with small
+/// datasets of the names that the decks of inputs/ use.
+void write_example_data(const std::filesystem::path& folder);
+
 /// Writes a token store for stage pt.
 void write_samples(const std::filesystem::path& path,
                    const std::vector<data::Sample>& samples);

@@ -168,6 +168,14 @@ BOOST_AUTO_TEST_CASE(faults_end_a_job_before_it_trains) {
   job.await("FAILED");
   BOOST_TEST(says(job, "tokens.h5"), job.output());
   BOOST_TEST(!says(job, "mtrain ended"), job.output());
+  // The GPU that the job names has no room for the model.
+  const Case large("large");
+  setenv("GPU", "h100:memory=3.001GiB", 1);
+  const Job full = large.submit(kOneNode, "--nodelist=n1", 0);
+  unsetenv("GPU");
+  full.await("FAILED");
+  BOOST_TEST(says(full, "it does not fit"), full.output());
+  BOOST_TEST(!says(full, "mtrain ended"), full.output());
   // By the name of the node that does not see the deck.
   const Case hidden("hidden");
   const Job blind(hidden.run, kOneNode, {}, "--nodelist=n2 --hold", 0);

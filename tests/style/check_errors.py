@@ -32,6 +32,16 @@ LAYERS = {
     "watch": "The watchdog.",
     "tools": "The programs.",
 }
+# A remedy that is made of values alone.
+COMPUTED = "names or values that would do are printed with it"
+# What callers add to a message of these layers that has no remedy of its own: a text, or the names of
+# constants of src/train/remedy.hpp.
+ADDED = {
+    "data": ("kDataRemedy",),
+    "checkpoint": ("kCheckpointRemedy", "kModelRemedy"),
+    "models": ("give the config.json that belongs to the model",),
+    "parallel": ("the keys and values with which it works are printed with it",),
+}
 INTRODUCTION = """# Error messages
 
 <!-- Written by `python3 tests/style/check_errors.py --fix`: edit the message in the sources instead. -->
@@ -102,7 +112,7 @@ def messages(path, shared):
                      for i in (message_at, remedy_at)]
             message, remedy = (re.sub("…+", "…", " ".join(p.split())) for p in parts)
             if re.search(r"[a-z]{2}", message):  # else it passes another error on
-                yield message, "" if remedy == "…" else remedy
+                yield message, COMPUTED if remedy == "…" else remedy
 
 
 def page():
@@ -115,7 +125,9 @@ def page():
     for path in paths:
         layer = re.match(r"(?:src|include/mtrain)/(\w+)/", path)
         layer = layer[1] if layer else "tools"
-        found.setdefault(layer, set()).update(messages(path, shared))
+        added = "; or ".join(shared.get(text, text) for text in ADDED.get(layer, ()))
+        found.setdefault(layer, set()).update(
+            (message, remedy or added) for message, remedy in messages(path, shared))
     lines = [INTRODUCTION]
     for layer in sorted(found, key=lambda name: (list(LAYERS) + [name]).index(name)):
         if not found[layer]:

@@ -16,6 +16,8 @@ struct CommandLine {
   bool quiet = false;  ///< print warnings and errors only
   bool version = false;
   bool check = false;
+  bool check_all = false;  ///< --check=full: every record
+  bool allow_oom = false;  ///< only with check
   bool dump_deck = false;
   bool ranks = false;
   bool dump_reference = false;     ///< print docs/deck.md (mtrain only, not in --help)
@@ -24,10 +26,16 @@ struct CommandLine {
   std::optional<int> world_size;   ///< only with check
   std::optional<int> plan_search;  ///< mtrain: list layouts for so many GPUs
   std::string gpu = "h200";        ///< whose rates the plan takes
+  std::string gpu_table;           ///< a file of more GPUs
   std::optional<int64_t> show;     ///< mprep: print this record
   std::string deck;                ///< path; empty when only flags were given
   std::vector<std::string> overrides;
 };
+
+/// "PROGRAM DECK key=value ..." of the line, to be typed again with other flags.
+std::string without_flags(const std::string& program, const CommandLine& line);
+/// " --gpu NAME" of the line, and its table.
+std::string gpu_flags(const CommandLine& line);
 
 /// Parses `DECK [key=value ...] [flags]`. Throws one UserError that lists every unknown
 /// flag (with the nearest known one), a missing DECK, and flags of the other program.

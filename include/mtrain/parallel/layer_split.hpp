@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace mtrain::parallel {
@@ -22,9 +23,18 @@ struct LayerRange {
   int size() const { return end - begin; }
 };
 
+/// Other uneven ends with which these layers, stages and chunks work, the most even ones
+/// first; `options` itself with no key of its own where the layers divide. Empty where
+/// nothing does.
+std::vector<LayerSplitOptions> working_splits(const LayerSplitOptions& options);
+
+/// The deck's keys and values of an uneven split: "num_layers_in_last_pipeline_stage =
+/// 10". Empty for an even one.
+std::string split_keys(const LayerSplitOptions& options);
+
 /// ranges[virtual stage], virtual stage = chunk * stages + stage, in forward order.
-/// Throws UserError when the layers do not divide, naming the keys and the nearest layer
-/// counts.
+/// Throws UserError when the layers do not divide, naming keys and values with which
+/// they would.
 std::vector<LayerRange> split_layers(const LayerSplitOptions& options);
 
 }  // namespace mtrain::parallel

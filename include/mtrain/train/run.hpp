@@ -4,6 +4,7 @@
 #include <string>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/fault_list.hpp"
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/parse.hpp"
 
@@ -22,16 +23,34 @@ void take_from_model(config::ParsedDeck& parsed);
 /// kExitRequeue when a signal stopped it early. Throws Error.
 ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);
 
-/// Reads and validates everything a run of `world_size` ranks would, and returns the plan
-/// to print, with estimates for GPUs of that name. Needs no GPU and one process only.
-/// Throws UserError.
-std::string check_run(const config::ParsedDeck& parsed, int world_size,
-                      const std::string& gpu);
+/// What to plan for, and how the user asked for it.
+struct PlanRequest {
+  int ranks;
+  std::string gpu;        ///< whose rates are taken, as --gpu has it
+  std::string gpu_table;  ///< a file of more GPUs; empty for none
+  std::string command;    ///< "mtrain run.ini key=value", to be shown with other flags
+  std::string gpu_flags;  ///< " --gpu h200", to be shown with it
+};
+
+struct CheckRequest {
+  PlanRequest plan;
+  bool all_records;  ///< encode every record, not a sample
+  bool allow_oom;    ///< a plan that does not fit is no fault
+};
+
+/// What a check found: the plan, what was read and how much, and every fault.
+struct CheckResult {
+  std::string text;
+  FaultList faults;
+};
+
+/// Reads and validates everything a run would, writes nothing. Needs no GPU and one
+/// process only. Throws nothing the user is to blame for: that is in the result.
+CheckResult check_run(const config::ParsedDeck& parsed, const CheckRequest& request);
 
 /// The fastest layouts of the deck's model and batch for so many GPUs, as a table. Throws
 /// UserError.
-std::string search_plans(const config::ParsedDeck& parsed, int gpus,
-                         const std::string& gpu);
+std::string search_plans(const config::ParsedDeck& parsed, const PlanRequest& request);
 
 /// mprep: prepares the deck's datasets into token stores. Throws UserError.
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session);

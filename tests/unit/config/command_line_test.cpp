@@ -34,6 +34,23 @@ BOOST_AUTO_TEST_CASE(deck_overrides_and_flags_mix) {
   BOOST_TEST(command_line({"d", "--check", "--world-size=4"}).world_size.value() == 4);
 }
 
+BOOST_AUTO_TEST_CASE(a_check_reads_a_sample_or_all) {
+  BOOST_TEST(!command_line({"--check", "d"}).check_all);
+  CHECK_HAS(command_fault({"d", "--check="}), "--check");
+  CHECK_HAS(command_fault({"d", "--check=full"}, Purpose::kPrepare), "unknown");
+  BOOST_TEST(command_line({"--check", "d"}).deck == "d");
+  BOOST_TEST(command_line({"--check=full", "d"}).check_all);
+  BOOST_TEST(command_line({"d", "--check=full"}).check);
+  BOOST_TEST(command_line({"d", "--check", "--allow-oom"}).allow_oom);
+}
+
+BOOST_AUTO_TEST_CASE(a_line_can_be_typed_again) {
+  const auto line = command_line(
+      {"my deck.ini", "a=1", "b=it's", "--check", "--gpu", "x y", "--gpu-table", "t"});
+  BOOST_TEST(without_flags("mtrain", line) == R"(mtrain 'my deck.ini' a=1 'b=it'\''s')");
+  BOOST_TEST(gpu_flags(line) == " --gpu 'x y' --gpu-table t");
+}
+
 BOOST_AUTO_TEST_CASE(some_flags_need_no_deck) {
   BOOST_TEST(command_line({"--help"}).help);
   BOOST_TEST(command_line({"--version"}).version);
@@ -63,7 +80,11 @@ BOOST_AUTO_TEST_CASE(numbers_after_flags_are_strict) {
             "whole number");
   CHECK_HAS(command_fault({"d", "--check", "--world-size", "0"}), ">= 1");
   CHECK_HAS(command_fault({"d", "--check", "--world-size"}), "world-size");
-  CHECK_HAS(command_fault({"d", "--check=1"}), "check");
+  CHECK_HAS(command_fault({"d", "--check=1"}), "--check=1 is unknown", "--check=full");
+  CHECK_HAS(command_fault({"d", "--allow-oom"}), "--allow-oom is for --check only");
+  for (const auto& words : {std::vector<const char*>{"d", "--show", "-1"},
+                            std::vector<const char*>{"d", "--show=-1"}})
+    CHECK_HAS(command_fault(words, Purpose::kPrepare), "--show -1", ">= 0");
   CHECK_HAS(command_fault({"d", "--world-size", "2"}), "for --check only", "mpirun -np");
 }
 

@@ -48,6 +48,19 @@ BOOST_AUTO_TEST_CASE(any_stage_can_be_prepared) {
               Stage::kDpo));
 }
 
+BOOST_AUTO_TEST_CASE(a_run_does_something) {
+  CHECK_HAS(fault_in("do_train = false\n"), "do_train = false and do_eval = false",
+            "write do_train = true");
+  BOOST_TEST(!parse("do_train = false\ndo_eval = true\n").deck.train.do_train);
+}
+
+BOOST_AUTO_TEST_CASE(attention_of_a_cpu_is_not_chosen) {
+  const std::string keys = "device = cpu\nattention_backend = ";
+  BOOST_TEST(warns(parse(keys + "cudnn\n"),
+                   {"run.ini:2", "attention_backend = cudnn has no effect"}));
+  BOOST_TEST(!warns(parse(keys + "auto\n"), {"attention_backend"}));
+}
+
 BOOST_AUTO_TEST_CASE(some_data_keys_are_for_sft_only) {
   for (const char* key : {"neat_packing", "train_on_prompt", "mask_history"}) {
     CHECK_HAS(fault_in(cat("stage = pt\n", key, " = true\n")), "run.ini:2, run.ini:1",

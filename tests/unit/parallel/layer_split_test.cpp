@@ -83,14 +83,42 @@ BOOST_AUTO_TEST_CASE(embedding_and_loss_count_as_layers) {
   check({4, 1, 1, {}, {}, true, true}, {4});
 }
 
-BOOST_AUTO_TEST_CASE(layers_that_do_not_divide_name_the_key_and_the_nearest_counts) {
+// Every way that the remedies name works.
+BOOST_AUTO_TEST_CASE(working_splits_work) {
+  for (int layers = 2; layers <= 96; ++layers)
+    for (int stages = 2; stages <= 16; ++stages)
+      for (int chunks = 1; chunks <= 3; ++chunks)
+        for (const auto& split :
+             working_splits({layers, stages, chunks, {}, {}, false, false})) {
+          int sum = 0;
+          for (const auto& range : split_layers(split)) sum += range.size();
+          BOOST_REQUIRE(sum == layers);
+        }
+  // Qwen3-235B-A22B.
+  const auto ways = working_splits({94, 8, 1, {}, {}, false, false});
+  BOOST_REQUIRE(!ways.empty());
+  check(ways.front(), {11, 12, 12, 12, 12, 12, 12, 11});
+  for (const int stages : {2, 4, 6, 8, 12, 16, 32})
+    BOOST_TEST(!working_splits({94, stages, 1, {}, {}, false, false}).empty(), stages);
+}
+
+BOOST_AUTO_TEST_CASE(layers_that_do_not_divide_name_the_keys_that_help) {
   const std::string message = refusal({7, 2, 1, {}, {}, false, false});
   BOOST_TEST(names(message, "pipeline_model_parallel_size"), message);
   BOOST_TEST(names(message, "7 layers"), message);
-  BOOST_TEST(names(message, "6 or 8"), message);
+  BOOST_TEST(names(message, "account_for_loss_in_pipeline_split = true;"), message);
+  BOOST_TEST(names(message, "num_layers_in_last_pipeline_stage = 3;"), message);
+  BOOST_TEST(names(message, "pipeline_model_parallel_size = 1 or 7"), message);
+  const std::string large = refusal({94, 8, 1, {}, {}, false, false});
+  BOOST_TEST(names(large,
+                   "account_for_embedding_in_pipeline_split = true and "
+                   "account_for_loss_in_pipeline_split = true"),
+             large);
+  BOOST_TEST(names(large, "num_layers_in_last_pipeline_stage = 10;"), large);
   const std::string chunks = refusal({8, 2, 3, {}, {}, false, false});
   BOOST_TEST(names(chunks, "virtual_pipeline_model_parallel_size"), chunks);
   BOOST_TEST(names(chunks, "4 layers"), chunks);
+  BOOST_TEST(names(chunks, "virtual_pipeline_model_parallel_size = 2 or 4"), chunks);
   const std::string accounted = refusal({8, 4, 1, {}, {}, true, false});
   BOOST_TEST(names(accounted, "account_for_embedding_in_pipeline_split"), accounted);
 }
@@ -98,7 +126,8 @@ BOOST_AUTO_TEST_CASE(layers_that_do_not_divide_name_the_key_and_the_nearest_coun
 BOOST_AUTO_TEST_CASE(more_stages_than_layers) {
   const std::string message = refusal({3, 4, 1, {}, {}, false, false});
   BOOST_TEST(names(message, "3 layers"), message);
-  BOOST_TEST(names(message, "a model of 4 "), message);
+  BOOST_TEST(names(message, "account_for_loss_in_pipeline_split = true"), message);
+  BOOST_TEST(names(message, "pipeline_model_parallel_size = 3"), message);
 }
 
 BOOST_AUTO_TEST_CASE(counts_that_contradict_are_refused) {

@@ -72,6 +72,18 @@ BOOST_AUTO_TEST_CASE(everything_that_does_not_fit_is_told_at_once) {
              tensor);
 }
 
+// No remedy is an empty list.
+BOOST_AUTO_TEST_CASE(sizes_that_fit_are_named) {
+  config::Deck experts = deck(1, 1);
+  experts.parallel.expert_model_parallel_size = 2;
+  const std::string dense = refusal(experts, 4);
+  BOOST_TEST(contains(dense, "| choose an expert_model_parallel_size of 1"), dense);
+  experts.parallel.tensor_model_parallel_size = 3;
+  experts.parallel.expert_model_parallel_size = 3;
+  const std::string both = refusal(experts, 3);
+  BOOST_TEST(contains(both, "write 1 for each of tensor_model_parallel_size"), both);
+}
+
 BOOST_AUTO_TEST_CASE(names) {
   config::Deck d = deck(2, 2);
   BOOST_TEST(layout_name(d.parallel, 8) == "tp2 pp2 dp2");
@@ -119,7 +131,8 @@ BOOST_AUTO_TEST_CASE(the_plan_lists_every_stage) {
   config::Deck on_cpus = deck(1, 2);
   on_cpus.parallel.device = config::Device::kCpu;
   on_cpus.data.cutoff_len = 64;
-  const std::string text = plan_text(on_cpus, *model(), 4, "h200");
+  const std::string text =
+      make_plan(on_cpus, *model(), {4, "h200", "", "mtrain", ""}).text;
   BOOST_TEST(contains(text, "4 ranks: tp1 pp2 dp2"), text);
   BOOST_TEST(contains(text, "global batch 8 samples"), text);
   BOOST_TEST(contains(text, " 0-2 "), text);
