@@ -2,6 +2,7 @@
 #include "tokenizer_config.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "byte_alphabet.hpp"
 #include "input_file.hpp"
@@ -9,6 +10,8 @@
 
 namespace mtrain::data {
 namespace {
+
+constexpr const char* kSingle = "chat_template.jinja";
 
 AddedToken* find_added(TokenizerSpec& spec, const std::string& content) {
   const auto found = std::find_if(spec.added.begin(), spec.added.end(),
@@ -53,12 +56,21 @@ void refuse_flag(const JsonField& root, const char* key) {
   if (root.flag(key, false)) root.at(key).fault("is not supported: it must be false");
 }
 
-// Only the one template every conversation uses; lists of named ones have no such.
-std::optional<std::string> chat_template(const JsonField& root) {
-  if (!root.has("chat_template")) return std::nullopt;
-  const JsonField field = root.at("chat_template");
-  if (!field.value().is_string()) field.fault("must be a text");
-  return field.string();
+// A text, or several by their names, which transformers tells apart; neither is looked at
+// where the deck names a template.
+void read_chat_template(const JsonField& root, TokenizerConfig& config) {
+  if (!root.has("chat_template")) return;
+  const Json& value = root.at("chat_template").value();
+  if (value.is_string())
+    config.chat_template = value.get<std::string>();
+  else
+    config.named_chat_templates = true;
+}
+
+// Only its name is wanted, by chat templates.
+std::optional<std::string> unknown_token(const JsonField& root) {
+  return root.has("unk_token") ? std::optional(token_name(root.at("unk_token")))
+                               : std::nullopt;
 }
 
 }  // namespace
@@ -80,8 +92,34 @@ TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& sp
       token->special = true;
     }
   }
-  return {named_token(root, "eos_token", spec), named_token(root, "pad_token", spec),
-          named_token(root, "bos_token", spec), chat_template(root)};
+  TokenizerConfig config{named_token(root, "eos_token", spec),
+                         named_token(root, "pad_token", spec),
+                         named_token(root, "bos_token", spec), unknown_token(root)};
+  read_chat_template(root, config);
+  return config;
+}
+
+std::vector<std::string> chat_template_files(const std::string& directory) {
+  namespace fs = std::filesystem;
+  constexpr const char* kMore = "additional_chat_templates";
+  std::vector<std::string> names;
+  if (fs::exists(fs::path(directory) / kSingle)) names.push_back(kSingle);
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(fs::path(directory) / kMore, none))
+    if (entry.path().extension() == ".jinja")
+      names.push_back(kMore + ("/" + entry.path().filename().string()));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void read_chat_templates(const std::string& directory, TokenizerConfig& config) {
+  const std::vector<std::string> names = chat_template_files(directory);
+  if (names.empty()) return;
+  config.named_chat_templates = names != std::vector<std::string>{kSingle};
+  config.chat_template.reset();
+  if (!config.named_chat_templates)
+    config.chat_template =
+        read_input((std::filesystem::path(directory) / kSingle).string());
 }
 
 }  // namespace mtrain::data
