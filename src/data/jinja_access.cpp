@@ -148,9 +148,9 @@ Value attribute_of(const Value& value, const std::string& name, Budget& budget) 
   budget.spend(1);
   if (name.starts_with('_'))
     throw Fault{cat("looks at '", name, "', which templates may not")};
-  if (const Undefined* missing = get<Undefined>(value))
+  if (is_undefined(value))
     throw Fault{
-        cat("looks for '", name, "' in '", missing->name, "', which is not defined")};
+        cat("looks for '", name, "' in ", missing_name(value), ", which is not defined")};
   if (const auto* space = get<Namespace*>(value)) {
     const auto found = (*space)->members.find(name);
     return member_or_undefined(

@@ -198,8 +198,8 @@ Value Evaluator::call(const Node& node, Scope& scope) {
   if (const auto* function = get<const Function*>(callee))
     return (*function)->call ? (*function)->call(given, budget_) : call_namespace(given);
   if (const auto* macro = get<const Macro*>(callee)) return call_macro(**macro, given);
-  if (const Undefined* missing = get<Undefined>(callee))
-    throw Fault{cat("calls '", missing->name, "', which is not defined")};
+  if (is_undefined(callee))
+    throw Fault{cat("calls ", missing_name(callee), ", which is not defined")};
   throw Fault{cat("calls a value of type ", type_name(callee))};
 }
 

@@ -109,8 +109,7 @@ Value indented(const Value& value, const Arguments& arguments, Budget& budget) {
 }
 
 [[noreturn]] void refuse_undefined(const Value& value) {
-  throw Fault{
-      cat("makes a number of '", get<Undefined>(value)->name, "', which is not defined")};
+  throw Fault{cat("makes a number of ", missing_name(value), ", which is not defined")};
 }
 
 // The number a text spells, as Python's float() reads it; nothing for other texts.

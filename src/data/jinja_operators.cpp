@@ -124,8 +124,8 @@ Value binary(const std::string& symbol, const Value& a, const Value& b, Budget& 
   double x = 0, y = 0;
   if (number_of(a, x) && number_of(b, y)) return of_reals(symbol, x, y);
   if (is_undefined(a) || is_undefined(b))
-    throw Fault{cat("computes with '", get<Undefined>(is_undefined(a) ? a : b)->name,
-                    "', which is not defined")};
+    throw Fault{cat("computes with ", missing_name(is_undefined(a) ? a : b),
+                    ", which is not defined")};
   if (symbol == "+") return joined(a, b, budget);
   if (symbol == "*" && n && repeatable(a)) return repeated(a, *n, budget);
   if (symbol == "*" && m && repeatable(b)) return repeated(b, *m, budget);

@@ -19,8 +19,7 @@ Value number(const Token& token) {
   const char* end = token.text.data() + token.text.size();
   if (token.kind == TokenKind::kReal) {
     double real = 0;
-    std::from_chars(token.text.data(), end, real);
-    return real;
+    if (std::from_chars(token.text.data(), end, real).ec == std::errc()) return real;
   }
   int64_t integer = 0;
   const auto [stop, error] = std::from_chars(token.text.data(), end, integer);

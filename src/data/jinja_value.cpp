@@ -127,6 +127,11 @@ std::string type_name(const Value& value) {
   return kNames[value.index()];
 }
 
+std::string missing_name(const Value& value) {
+  const std::string_view name = get<Undefined>(value)->name;
+  return name.empty() ? "something" : cat("'", name, "'");
+}
+
 const int64_t* integer_of(const Value& value, int64_t& room) {
   if (const bool* truth = get<bool>(value)) {
     room = *truth ? 1 : 0;

@@ -121,6 +121,8 @@ Value list_value(std::vector<Value> items, Flavor flavor = Flavor::kList);
 Value dict_value(std::vector<std::pair<std::string, Value>> items);
 
 bool truthy(const Value& value);
+/// What a message calls a value that is not defined.
+std::string missing_name(const Value& value);
 /// Steps it takes to look at all of it.
 size_t weight_of(const Value& value);
 /// Python's name of the type, for messages.

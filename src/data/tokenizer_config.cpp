@@ -92,9 +92,11 @@ TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& sp
       token->special = true;
     }
   }
-  TokenizerConfig config{named_token(root, "eos_token", spec),
-                         named_token(root, "pad_token", spec),
-                         named_token(root, "bos_token", spec), unknown_token(root)};
+  TokenizerConfig config;
+  config.eos_token = named_token(root, "eos_token", spec);
+  config.pad_token = named_token(root, "pad_token", spec);
+  config.bos_token = named_token(root, "bos_token", spec);
+  config.unk_token = unknown_token(root);
   read_chat_template(root, config);
   return config;
 }
