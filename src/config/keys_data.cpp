@@ -14,7 +14,8 @@ void declare_sources(SectionKeys<Data>& data) {
            "folder that holds dataset_info.json and the files it names");
   data.add("template", &Data::template_, "",
            one_of_or_empty({"qwen", "qwen3", "qwen3_nothink", "qwen3_vl",
-                            "qwen3_vl_nothink", "chatml", "default", "empty"}),
+                            "qwen3_vl_nothink", "qwen3_5", "qwen3_5_nothink", "qwen3_6",
+                            "qwen3_8", "chatml", "default", "empty"}),
            "chat template; null: as the tokenizer's own chat template shows");
   data.add("cutoff_len", &Data::cutoff_len, 2048, between(1, kMostTokens),
            "tokens a sample keeps at most");
@@ -41,12 +42,20 @@ void declare_encoding(SectionKeys<Data>& data) {
       "enable_thinking", &Data::enable_thinking, true, any_value(),
       "reasoning templates: true trains empty thoughts, false masks them, null keeps "
       "them where given");
-  data.add("preserve_thinking", &Data::preserve_thinking, false, any_value(),
-           "keep the thoughts of earlier answers");
+  data.add("preserve_thinking", &Data::preserve_thinking, {}, any_value(),
+           "keep the thoughts of earlier answers; null: as the template does (qwen3_8 "
+           "keeps them)");
+  data.add("reasoning_effort", &Data::reasoning_effort, ReasoningEffort::kXHigh,
+           any_value(), "what the model is told of its effort; template = qwen3_8 only");
   data.add("default_system", &Data::default_system, {}, any_value(),
            "system message of samples without one; null: the template's");
   data.add("tool_format", &Data::tool_format, {}, any_value(),
            "how tools and calls are written; null: the template's");
+  data.add("compat_version", &Data::compat_version, CompatVersion::k2026November,
+           any_value(),
+           "the LLaMA-Factory whose samples are made, where versions differ: that of "
+           "August or of November 2026")
+      .with_note("Not a key of the reference. docs/data.md lists what differs.");
 }
 
 void declare_mixing(SectionKeys<Data>& data) {

@@ -70,7 +70,8 @@ void add_training(std::vector<Row>& rows) {
        "which samples are trained on"},
       {kTraining,
        "template cutoff_len packing neat_packing pt_packing train_on_prompt "
-       "mask_history enable_thinking preserve_thinking default_system tool_format",
+       "mask_history enable_thinking preserve_thinking reasoning_effort default_system "
+       "tool_format compat_version",
        "the tokens of the samples"},
       {kTraining, "shuffle data_seed", "the order of the samples"},
       {kTraining, "seed", "the order of the samples, and which are kept for evaluation"},
@@ -114,6 +115,11 @@ ResumeRule resolved(const Key& key, const Deck& before, const Deck& after) {
     return deck.data.data_seed.value_or(deck.train.seed);
   };
   if (key.name == "data_seed" && order_seed(before) == order_seed(after))
+    return harmless();
+  const auto preserves = [](const Deck& deck) {
+    return deck.data.preserve_thinking.value_or(deck.data.template_ == "qwen3_8");
+  };
+  if (key.name == "preserve_thinking" && preserves(before) == preserves(after))
     return harmless();
   if (rule.effect != OnResuming::kPath) return rule;
   const std::string was = key.text(before), is = key.text(after);

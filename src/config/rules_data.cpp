@@ -75,6 +75,27 @@ void check_stage(Checker& checker) {
   }
 }
 
+void check_template(Checker& checker) {
+  const Data& data = checker.deck().data;
+  if (data.template_ != "qwen3_8") {
+    checker.no_effect("reasoning_effort", "only template = qwen3_8 speaks of it");
+    return;
+  }
+  if (data.compat_version < CompatVersion::k2026November) {
+    checker.fault({"template", "compat_version"},
+                  cat("template = qwen3_8 came after compat_version = ",
+                      to_string(data.compat_version)),
+                  "write compat_version = 2026-11");
+  }
+  if (data.tool_format && *data.tool_format != "qwen3_8") {
+    checker.fault(
+        {"template", "tool_format"},
+        cat("template = qwen3_8 has a tool format of its own, but tool_format = ",
+            *data.tool_format),
+        "remove tool_format");
+  }
+}
+
 void check_mixing(Checker& checker) {
   const Data& data = checker.deck().data;
   if (data.interleave_probs.empty()) return;
@@ -150,6 +171,7 @@ void check_data(Checker& checker) {
   check_model(checker);
   check_sources(checker);
   check_stage(checker);
+  check_template(checker);
   check_mixing(checker);
   check_evaluation(checker);
   check_workers(checker);

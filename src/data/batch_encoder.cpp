@@ -13,15 +13,23 @@ namespace mtrain::data {
 namespace {
 
 TemplateSpec chosen_template(const PrepareOptions& options, const Tokenizer& tokenizer) {
-  const TemplateSpec& spec = options.template_name.empty()
-                                 ? template_of(tokenizer)
-                                 : find_template(options.template_name);
-  return options.tool_format ? with_tool_format(spec, *options.tool_format) : spec;
+  TemplateSpec spec = options.template_name.empty()
+                          ? template_of(tokenizer)
+                          : find_template(options.template_name);
+  return options.tool_format ? with_tool_format(std::move(spec), *options.tool_format)
+                             : spec;
 }
 
-SftOptions sft_options(const PrepareOptions& options) {
+ChatTemplate chosen_chat(const PrepareOptions& options, const Tokenizer& tokenizer) {
+  return {chosen_template(options, tokenizer), tokenizer,
+          ChatOptions{options.default_system, options.compat_version,
+                      options.reasoning_effort, options.enable_thinking}};
+}
+
+SftOptions sft_options(const PrepareOptions& options, const TemplateSpec& spec) {
   return {longest_sample(options), options.train_on_prompt, options.mask_history,
-          options.enable_thinking, options.preserve_thinking};
+          options.enable_thinking,
+          options.preserve_thinking.value_or(spec.preserves_thinking)};
 }
 
 /// Moves the samples of a batch to `out`, packed into rows of `room` tokens; 0: as they
@@ -83,8 +91,8 @@ class PretrainBatches final : public BatchEncoder {
 class SftBatches final : public BatchEncoder {
  public:
   SftBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
-      : chat_(chosen_template(options, tokenizer), tokenizer, options.default_system),
-        encoder_(sft_options(options), chat_, tokenizer),
+      : chat_(chosen_chat(options, tokenizer)),
+        encoder_(sft_options(options, chat_.spec()), chat_, tokenizer),
         room_(room_of(options)) {}
 
   void add(const AlignedRecord& record, PrepareStats& stats) override {
@@ -109,8 +117,8 @@ class SftBatches final : public BatchEncoder {
 class PairBatches final : public BatchEncoder {
  public:
   PairBatches(const PrepareOptions& options, const Tokenizer& tokenizer)
-      : chat_(chosen_template(options, tokenizer), tokenizer, options.default_system),
-        encoder_(sft_options(options), chat_, tokenizer) {}
+      : chat_(chosen_chat(options, tokenizer)),
+        encoder_(sft_options(options, chat_.spec()), chat_, tokenizer) {}
 
   void add(const AlignedRecord& record, PrepareStats& stats) override {
     if (record.prompt.size() % 2 != 1 || record.response.size() != 2) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aligned_record.hpp"
+#include "mtrain/data/prepare.hpp"
 #include "mtrain/data/tokenizer.hpp"
 #include "tool_format.hpp"
 
@@ -17,31 +18,38 @@ namespace mtrain::data {
 /// token.
 struct SlotPart {
   enum class Kind { kText, kEos } kind;
-  std::string_view text;
+  std::string text;
 };
 using Slot = std::vector<SlotPart>;
 
+/// How the system message, the description of tools and, with reasoning effort, an
+/// instruction share the system slot.
+enum class SystemOrder { kSystemFirst, kInstructionFirst };
+
 /// One row of the table of templates; parts as in LLaMA-Factory's data/template.py.
 struct TemplateSpec {
-  std::string_view name;
+  std::string name;
   Slot system;
   Slot user;
   Slot assistant;
   Slot function;
   Slot observation;
-  std::string_view tool_format;
-  std::string_view default_system;
-  std::string_view stop_word;  ///< replaces the tokenizer's eos token; "" for none
-  bool reasoning;              ///< adds empty thoughts to responses without one
+  std::string tool_format;
+  std::string default_system;
+  std::string stop_word;            ///< replaces the tokenizer's eos token; "" for none
+  bool reasoning;                   ///< adds empty thoughts to responses without one
+  bool preserves_thinking = false;  ///< what preserve_thinking = null means
+  SystemOrder system_order = SystemOrder::kSystemFirst;
+  std::string prefix = {};  ///< before everything
 };
 
 /// The row named `name`. UserError with the known names when there is none.
 const TemplateSpec& find_template(const std::string& name);
 
-/// The row for decks that name no template: the one the tokenizer's own chat template
-/// amounts to in the reference; "empty" for a tokenizer without. UserError where that
-/// chat template is not one we know.
-const TemplateSpec& template_of(const Tokenizer& tokenizer);
+/// The template for decks that name none: what the tokenizer's own chat template shows
+/// when rendered (template_parse.hpp), "empty" for a tokenizer without one, or with
+/// several that are told apart by names.
+TemplateSpec template_of(const Tokenizer& tokenizer);
 
 /// `spec` with another tool format (deck key tool_format).
 TemplateSpec with_tool_format(TemplateSpec spec, const std::string& tool_format);
@@ -52,13 +60,20 @@ struct EncodedTurn {
   std::vector<int32_t> target;
 };
 
+/// Values of the deck keys of the same names.
+struct ChatOptions {
+  std::optional<std::string> default_system =
+      {};  ///< replaces the template's, even by ""
+  CompatVersion compat_version = CompatVersion::k2026November;
+  ReasoningEffort reasoning_effort = ReasoningEffort::kXHigh;
+  std::optional<bool> enable_thinking = true;
+};
+
 /// A template applied with one tokenizer. Each part of a slot is tokenized on its own.
 class ChatTemplate {
  public:
-  /// `default_system` replaces the template's own when given, even by "". UserError when
-  /// the tokenizer lacks a token the template needs.
-  ChatTemplate(TemplateSpec spec, const Tokenizer& tokenizer,
-               const std::optional<std::string>& default_system);
+  /// UserError when the tokenizer lacks a token the template needs.
+  ChatTemplate(TemplateSpec spec, const Tokenizer& tokenizer, ChatOptions options);
 
   const TemplateSpec& spec() const { return spec_; }
 
@@ -73,11 +88,14 @@ class ChatTemplate {
   const Slot& slot(Role role) const;
   void fill(const Slot& slot, std::string_view content, size_t turn,
             std::vector<int32_t>& ids) const;
+  std::optional<std::string> system_content(const std::string& system,
+                                            const std::string& tools) const;
+  std::string with_instruction(const std::string& system, const std::string& tools) const;
 
   TemplateSpec spec_;
   const Tokenizer& tokenizer_;
   const ToolFormat& tool_format_;
-  std::string default_system_;
+  ChatOptions options_;
   int32_t eos_id_;
 };
 

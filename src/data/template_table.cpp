@@ -2,12 +2,13 @@
 // LLaMA-Factory's data/template.py, since models were trained with them.
 #include "chat_template.hpp"
 #include "mtrain/base/error.hpp"
+#include "template_parse.hpp"
 
 namespace mtrain::data {
 namespace {
 
 constexpr auto kText = SlotPart::Kind::kText;
-constexpr SlotPart kEos{SlotPart::Kind::kEos, {}};
+const SlotPart kEos{SlotPart::Kind::kEos, {}};
 
 const Slot kContentOnly = {{kText, "{{content}}"}};
 const Slot kQwenSystem = {{kText, "<|im_start|>system\n{{content}}<|im_end|>\n"}};
@@ -28,10 +29,25 @@ constexpr std::string_view kQwenDefaultSystem =
     "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.";
 constexpr std::string_view kEnd = "<|im_end|>";
 
-TemplateSpec qwen_like(std::string_view name, std::string_view default_system,
-                       bool reasoning) {
-  return {name,        kQwenSystem, kQwenUser,      kQwenAssistant, kQwenAssistant,
-          kQwenResult, "qwen",      default_system, kEnd,           reasoning};
+TemplateSpec qwen_like(const char* name, std::string_view default_system, bool reasoning,
+                       const char* tool_format = "qwen") {
+  return {name,
+          kQwenSystem,
+          kQwenUser,
+          kQwenAssistant,
+          kQwenAssistant,
+          kQwenResult,
+          tool_format,
+          std::string(default_system),
+          std::string(kEnd),
+          reasoning};
+}
+
+TemplateSpec qwen3_8() {
+  TemplateSpec spec = qwen_like("qwen3_8", "", true, "qwen3_8");
+  spec.preserves_thinking = true;
+  spec.system_order = SystemOrder::kInstructionFirst;
+  return spec;
 }
 
 const std::vector<TemplateSpec>& table() {
@@ -39,8 +55,12 @@ const std::vector<TemplateSpec>& table() {
       qwen_like("qwen3_nothink", "", false),
       qwen_like("qwen3", "", true),
       qwen_like("qwen", kQwenDefaultSystem, false),
+      qwen_like("qwen3_5", "", true, "qwen3_5"),
+      qwen_like("qwen3_5_nothink", "", false, "qwen3_5"),
+      qwen_like("qwen3_6", "", true, "qwen3_5"),
+      qwen3_8(),
       {"chatml", kQwenSystem, kQwenUser, kQwenAssistant, kQwenAssistant, kChatmlResult,
-       "default", "", kEnd, false},
+       "default", "", std::string(kEnd), false},
       {"default", kPlainSystem, kPlainUser, kPlainAssistant, kPlainAssistant, kPlainUser,
        "default", "", "", false},
       {"empty", kContentOnly, kContentOnly, kContentOnly, kContentOnly, kContentOnly,
@@ -49,24 +69,13 @@ const std::vector<TemplateSpec>& table() {
   return rows;
 }
 
-// What the reference makes of a chat template in ChatML form: it sees neither tools nor
-// their results.
-const TemplateSpec& guessed(bool reasoning) {
-  static const auto spec = [](bool thinks) -> TemplateSpec {
-    return {"",        kQwenSystem, kQwenUser, kQwenAssistant, kQwenAssistant, kQwenUser,
-            "default", "",          "",        thinks};
-  };
-  static const TemplateSpec plain = spec(false), thinking = spec(true);
-  return reasoning ? thinking : plain;
-}
-
 }  // namespace
 
 const TemplateSpec& find_template(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& row : table()) {
     if (row.name == name) return row;
-    names.emplace_back(row.name);
+    names.push_back(row.name);
   }
   throw UserError(
       cat("template '", name, "' is not known; known are ", join(names, ", ")),
@@ -74,16 +83,8 @@ const TemplateSpec& find_template(const std::string& name) {
                                    : cat("did you mean '", nearest(name, names), "'?"));
 }
 
-const TemplateSpec& template_of(const Tokenizer& tokenizer) {
-  const auto& text = tokenizer.chat_template();
-  if (!text) return find_template("empty");
-  const auto has = [&](std::string_view part) { return text->find(part) != text->npos; };
-  const bool known = has("<|im_start|>") && has("<|im_end|>") && !has("You are Qwen") &&
-                     !has("You are a helpful");
-  if (!known)
-    throw UserError("the tokenizer's chat template is not one this program can follow",
-                    "write template = NAME");
-  return guessed(has("<think>"));
+TemplateSpec template_of(const Tokenizer& tokenizer) {
+  return tokenizer.chat_template() ? parsed_template(tokenizer) : find_template("empty");
 }
 
 TemplateSpec with_tool_format(TemplateSpec spec, const std::string& tool_format) {

@@ -123,9 +123,7 @@ Tokenizer Tokenizer::load(const std::string& directory) {
   const auto config = folder / "tokenizer_config.json";
   Tokenizer tokenizer = load((folder / "tokenizer.json").string(),
                              std::filesystem::exists(config) ? config.string() : "");
-  const auto chat_template = folder / "chat_template.jinja";
-  if (std::filesystem::exists(chat_template))
-    tokenizer.impl_->config.chat_template = read_input(chat_template.string());
+  read_chat_templates(directory, tokenizer.impl_->config);
   return tokenizer;
 }
 
@@ -199,8 +197,14 @@ const std::optional<std::string>& Tokenizer::pad_token() const {
 const std::optional<std::string>& Tokenizer::bos_token() const {
   return impl_->config.bos_token;
 }
+const std::optional<std::string>& Tokenizer::unk_token() const {
+  return impl_->config.unk_token;
+}
 const std::optional<std::string>& Tokenizer::chat_template() const {
   return impl_->config.chat_template;
+}
+bool Tokenizer::has_named_chat_templates() const {
+  return impl_->config.named_chat_templates;
 }
 
 }  // namespace mtrain::data

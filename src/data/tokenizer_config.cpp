@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <iterator>
 #include <map>
 
@@ -18,6 +19,8 @@ namespace {
 // transformers' SPECIAL_TOKENS_ATTRIBUTES, in its order.
 constexpr const char* kRoles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
+
+constexpr const char* kSingle = "chat_template.jinja";
 
 // A token is written as a string, or as an object with its content.
 std::string token_name(const JsonField& field) {
@@ -107,12 +110,15 @@ std::optional<std::string> named_token(const JsonField& root, const char* role) 
   return token_name(root.at(role));
 }
 
-// Only the one template every conversation uses; lists of named ones have no such.
-std::optional<std::string> chat_template(const JsonField& root) {
-  if (!root.has("chat_template")) return std::nullopt;
-  const JsonField field = root.at("chat_template");
-  if (!field.value().is_string()) field.fault("must be a text");
-  return field.string();
+// A text, or several by their names, which transformers tells apart; neither is looked at
+// where the deck names a template.
+void read_chat_template(const JsonField& root, TokenizerConfig& config) {
+  if (!root.has("chat_template")) return;
+  const Json& value = root.at("chat_template").value();
+  if (value.is_string())
+    config.chat_template = value.get<std::string>();
+  else
+    config.named_chat_templates = true;
 }
 
 }  // namespace
@@ -129,8 +135,36 @@ TokenizerConfig read_tokenizer_config(const std::string& path, TokenizerSpec& sp
   if (root.has("added_tokens_decoder"))
     add_decoder(root.at("added_tokens_decoder"), spec, book);
   add_roles(root, spec, book);
-  return {named_token(root, "eos_token"), named_token(root, "pad_token"),
-          named_token(root, "bos_token"), chat_template(root)};
+  TokenizerConfig config;
+  config.eos_token = named_token(root, "eos_token");
+  config.pad_token = named_token(root, "pad_token");
+  config.bos_token = named_token(root, "bos_token");
+  config.unk_token = named_token(root, "unk_token");
+  read_chat_template(root, config);
+  return config;
+}
+
+std::vector<std::string> chat_template_files(const std::string& directory) {
+  namespace fs = std::filesystem;
+  constexpr const char* kMore = "additional_chat_templates";
+  std::vector<std::string> names;
+  if (fs::exists(fs::path(directory) / kSingle)) names.push_back(kSingle);
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(fs::path(directory) / kMore, none))
+    if (entry.path().extension() == ".jinja")
+      names.push_back(kMore + ("/" + entry.path().filename().string()));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void read_chat_templates(const std::string& directory, TokenizerConfig& config) {
+  const std::vector<std::string> names = chat_template_files(directory);
+  if (names.empty()) return;
+  config.named_chat_templates = names != std::vector<std::string>{kSingle};
+  config.chat_template.reset();
+  if (!config.named_chat_templates)
+    config.chat_template =
+        read_input((std::filesystem::path(directory) / kSingle).string());
 }
 
 }  // namespace mtrain::data

@@ -70,8 +70,8 @@ std::string chat_template_text(const TemplateSpec& spec, std::string_view defaul
 TokenizerFixes tokenizer_fixes(const std::string& template_name,
                                const Tokenizer& tokenizer,
                                const std::optional<std::string>& default_system) {
-  const bool has_own = tokenizer.chat_template().has_value();
-  const bool parsed = template_name.empty() && has_own;
+  const bool parsed = template_name.empty() && tokenizer.chat_template();
+  const bool has_own = tokenizer.chat_template() || tokenizer.has_named_chat_templates();
   const TemplateSpec* spec =
       parsed ? nullptr : &find_template(template_name.empty() ? "empty" : template_name);
   const StageTokens tokens = stage_tokens(spec, tokenizer);
@@ -80,7 +80,7 @@ TokenizerFixes tokenizer_fixes(const std::string& template_name,
                        std::nullopt};
   if (!has_own)
     fixes.chat_template = chat_template_text(
-        *spec, default_system.value_or(std::string(spec->default_system)), tokens.eos);
+        *spec, default_system.value_or(spec->default_system), tokens.eos);
   return fixes;
 }
 

@@ -52,16 +52,30 @@ std::string text_of(const OrderedJson& value, const char* name) {
   return found->get<std::string>();
 }
 
+std::string with_wrapper(const OrderedJson& tool) {
+  if (wrapped(tool)) return dumps(tool);
+  OrderedJson whole = OrderedJson::object();
+  whole["type"] = "function";
+  whole["function"] = tool;
+  return dumps(whole);
+}
+
+std::string without_wrapper(const OrderedJson& tool) {
+  return dumps(wrapped(tool) ? tool.value("function", tool) : tool);
+}
+
+// A line for each tool.
+std::string tool_lines(const OrderedJson& tools,
+                       std::string (*line)(const OrderedJson&)) {
+  std::string lines;
+  for (const auto& tool : tools) lines += "\n" + line(tool);
+  return lines;
+}
+
 std::string describe_qwen(const std::string& text) {
   const OrderedJson tools = parse_tools(text);
   if (tools.empty()) return {};
-  std::string lines;
-  for (const auto& tool : tools) {
-    OrderedJson whole = OrderedJson::object();
-    whole["type"] = "function";
-    whole["function"] = tool;
-    lines += "\n" + dumps(wrapped(tool) ? tool : whole);
-  }
+  const std::string lines = tool_lines(tools, with_wrapper);
   return "\n\n# Tools\n\nYou may call one or more functions to assist with the user "
          "query.\n\nYou are provided with function signatures within <tools></tools> XML "
          "tags:\n<tools>" +
@@ -72,9 +86,51 @@ std::string describe_qwen(const std::string& text) {
          "<function-name>, \"arguments\": <args-json-object>}\n</tool_call>";
 }
 
-std::string call_qwen(const std::string& name, const std::string& arguments) {
-  return "<tool_call>\n{\"name\": " + name + ", \"arguments\": " + arguments +
-         "}\n</tool_call>";
+std::string call_qwen(const std::string& name, const OrderedJson& arguments) {
+  return "<tool_call>\n{\"name\": " + dumps(OrderedJson(name)) +
+         ", \"arguments\": " + dumps(arguments) + "}\n</tool_call>";
+}
+
+std::string describe_xml(const std::string& text,
+                         std::string (*line)(const OrderedJson&)) {
+  const OrderedJson tools = parse_tools(text);
+  if (tools.empty()) return {};
+  return "\n\n# Tools\n\nYou have access to the following functions:\n\n<tools>" +
+         tool_lines(tools, line) +
+         "\n</tools>\n\nIf you choose to call a function ONLY reply in the following "
+         "format with NO "
+         "suffix:\n\n<tool_call>\n<function=example_function_name>\n<parameter=example_"
+         "parameter_1>\nvalue_1\n</parameter>\n<parameter=example_parameter_2>\nThis is "
+         "the value for the second parameter\nthat can span\nmultiple "
+         "lines\n</parameter>\n</function>\n</tool_call>\n\n<IMPORTANT>\nReminder:\n- "
+         "Function calls MUST follow the specified format: an inner <function=...>"
+         "</function> block must be nested within <tool_call></tool_call> XML tags\n- "
+         "Required parameters MUST be specified\n- You may provide optional reasoning "
+         "for "
+         "your function call in natural language BEFORE the function call, but NOT "
+         "after\n- "
+         "If there is no function call available, answer the question like normal with "
+         "your "
+         "current knowledge and do not tell the user about function calls\n</IMPORTANT>";
+}
+
+std::string describe_qwen3_5(const std::string& text) {
+  return describe_xml(text, without_wrapper);
+}
+
+std::string describe_qwen3_8(const std::string& text) {
+  return describe_xml(text, with_wrapper);
+}
+
+std::string call_xml(const std::string& name, const OrderedJson& arguments) {
+  if (!arguments.is_object())
+    throw RecordFault{cat("the arguments of function '", name, "' are no object")};
+  std::string text = "<tool_call>\n<function=" + name + ">";
+  for (const auto& [key, value] : arguments.items())
+    text += "\n<parameter=" + key + ">\n" +
+            (value.is_string() ? value.get<std::string>() : dumps(value)) +
+            "\n</parameter>";
+  return text + "\n</function>\n</tool_call>";
 }
 
 bool truthy(const OrderedJson& value, const char* name) {
@@ -136,12 +192,14 @@ std::string describe_default(const std::string& text) {
       "kwargs (e.g. ```{\"input\": \"hello world\", \"num_beams\": 5}```)\n```\n");
 }
 
-std::string call_default(const std::string& name, const std::string& arguments) {
-  return "Action: " + name + "\nAction Input: " + arguments;
+std::string call_default(const std::string& name, const OrderedJson& arguments) {
+  return "Action: " + name + "\nAction Input: " + dumps(arguments);
 }
 
-constexpr std::array<ToolFormat, 2> kFormats = {{
+constexpr std::array<ToolFormat, 4> kFormats = {{
     {"qwen", describe_qwen, call_qwen},
+    {"qwen3_5", describe_qwen3_5, call_xml},
+    {"qwen3_8", describe_qwen3_8, call_xml},
     {"default", describe_default, call_default},
 }};
 
@@ -154,9 +212,7 @@ std::string write_calls(const ToolFormat& format, const std::string& text) {
       throw RecordFault{"a function message holds a call without name and arguments"};
     const OrderedJson& name = call.at("name");
     if (!name.is_string()) throw RecordFault{"the name of a function is no text"};
-    lines.push_back(
-        format.call(format.name == "qwen" ? dumps(name) : name.get<std::string>(),
-                    dumps(call.at("arguments"))));
+    lines.push_back(format.call(name.get<std::string>(), call.at("arguments")));
   }
   return join(lines, "\n");
 }
@@ -190,7 +246,8 @@ std::string without(std::string text, const std::string& part) {
 const ToolFormat& find_tool_format(std::string_view name) {
   for (const auto& format : kFormats)
     if (format.name == name) return format;
-  throw UserError(cat("tool_format '", name, "' is not known"), "write qwen or default");
+  throw UserError(cat("tool_format '", name, "' is not known"),
+                  "write qwen, qwen3_5, qwen3_8 or default");
 }
 
 std::string format_calls(const ToolFormat& format, const std::string& content) {

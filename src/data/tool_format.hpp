@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "mtrain/base/json.hpp"
+
 namespace mtrain::data {
 
 /// A row of the table of tool formats; texts as in LLaMA-Factory's data/tool_utils.py.
@@ -12,8 +14,8 @@ struct ToolFormat {
   /// The text about `tools` (a JSON list) that follows the system message. Throws
   /// RecordFault for anything that describes no tools.
   std::string (*describe)(const std::string& tools);
-  /// The text of one call: name, arguments in Python's JSON spelling.
-  std::string (*call)(const std::string& name, const std::string& arguments);
+  /// The text of one call. Throws RecordFault for arguments it can't write.
+  std::string (*call)(const std::string& name, const OrderedJson& arguments);
 };
 
 /// The row named `name`. UserError with the known names when there is none.

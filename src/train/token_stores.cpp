@@ -138,6 +138,24 @@ data::Stage data_stage(config::Stage stage) {
   return data::Stage::kSft;
 }
 
+data::CompatVersion compat_version(config::CompatVersion version) {
+  return version == config::CompatVersion::k2026August
+             ? data::CompatVersion::k2026August
+             : data::CompatVersion::k2026November;
+}
+
+data::ReasoningEffort reasoning_effort(config::ReasoningEffort effort) {
+  switch (effort) {
+    case config::ReasoningEffort::kXHigh:
+      return data::ReasoningEffort::kXHigh;
+    case config::ReasoningEffort::kMedium:
+      return data::ReasoningEffort::kMedium;
+    case config::ReasoningEffort::kLow:
+      break;
+  }
+  return data::ReasoningEffort::kLow;
+}
+
 data::PrepareOptions prepare_options(const config::Deck& deck,
                                      const std::string& output_path) {
   const auto& d = deck.data;
@@ -158,6 +176,8 @@ data::PrepareOptions prepare_options(const config::Deck& deck,
   options.mask_history = d.mask_history;
   options.enable_thinking = d.enable_thinking;
   options.preserve_thinking = d.preserve_thinking;
+  options.compat_version = compat_version(d.compat_version);
+  options.reasoning_effort = reasoning_effort(d.reasoning_effort);
   options.default_system = d.default_system;
   options.tool_format = d.tool_format;
   options.preprocessing_batch_size = d.preprocessing_batch_size;

@@ -77,7 +77,9 @@ struct Data {
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;
-  bool preserve_thinking;
+  std::optional<bool> preserve_thinking;  ///< null: as the template does
+  ReasoningEffort reasoning_effort;
+  CompatVersion compat_version;
   std::optional<std::string> default_system;  ///< null: the template's own; "" is a value
   std::optional<std::string> tool_format;
   double val_size;  ///< below 1 a share of the samples, from 1 on a count

@@ -19,6 +19,8 @@ enum class Device { kAuto, kCuda, kCpu };
 enum class AttentionBackend { kAuto, kCudnn, kFlash, kUnfused };
 enum class TokenDispatcher { kAllToAll, kAllGather };
 enum class PtPacking { kBlocks, kDocuments };
+enum class ReasoningEffort { kXHigh, kMedium, kLow };
+enum class CompatVersion { k2026August, k2026November };
 enum class MixStrategy { kConcat, kInterleaveUnder, kInterleaveOver, kInterleaveOnce };
 enum class LrScheduler {
   kConstant,
@@ -83,6 +85,15 @@ struct EnumNames<TokenDispatcher> {
 template <>
 struct EnumNames<PtPacking> {
   static constexpr auto value = std::to_array<std::string_view>({"blocks", "documents"});
+};
+template <>
+struct EnumNames<ReasoningEffort> {
+  static constexpr auto value =
+      std::to_array<std::string_view>({"xhigh", "medium", "low"});
+};
+template <>
+struct EnumNames<CompatVersion> {
+  static constexpr auto value = std::to_array<std::string_view>({"2026-08", "2026-11"});
 };
 template <>
 struct EnumNames<MixStrategy> {

@@ -17,6 +17,13 @@ namespace mtrain::data {
 /// How several datasets are joined (deck key mix_strategy).
 enum class MixStrategy { kConcat, kInterleaveUnder, kInterleaveOver, kInterleaveOnce };
 
+/// Which LLaMA-Factory is reproduced where versions differ (deck key compat_version):
+/// that of commit ff6d4d12 (August 2026), or its main of autumn 2026.
+enum class CompatVersion { k2026August, k2026November };
+
+/// What Qwen3.8 is told of its effort (deck key reasoning_effort).
+enum class ReasoningEffort { kXHigh, kMedium, kLow };
+
 /// Values of the deck keys of the same names; the defaults live in the deck.
 struct PrepareOptions {
   Stage stage;
@@ -32,7 +39,9 @@ struct PrepareOptions {
   bool train_on_prompt;
   bool mask_history;
   std::optional<bool> enable_thinking;
-  bool preserve_thinking;
+  std::optional<bool> preserve_thinking;  ///< nothing: as the template does
+  CompatVersion compat_version = CompatVersion::k2026November;
+  ReasoningEffort reasoning_effort = ReasoningEffort::kXHigh;
   std::optional<std::string> default_system;
   std::optional<std::string> tool_format;
   int64_t preprocessing_batch_size;

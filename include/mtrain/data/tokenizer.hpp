@@ -52,8 +52,12 @@ class Tokenizer {
   const std::optional<std::string>& eos_token() const;
   const std::optional<std::string>& pad_token() const;
   const std::optional<std::string>& bos_token() const;
-  /// The chat template of tokenizer_config.json (Jinja); nothing where there is none.
+  const std::optional<std::string>& unk_token() const;
+  /// The chat template (Jinja) of chat_template.jinja or tokenizer_config.json; nothing
+  /// where there is none.
   const std::optional<std::string>& chat_template() const;
+  /// Whether there are several instead, told apart by their names.
+  bool has_named_chat_templates() const;
 
  private:
   struct Impl;

@@ -76,6 +76,11 @@ BOOST_AUTO_TEST_CASE(effects) {
   // The seed itself is what the order's seed is by default.
   BOOST_TEST((effect("", "data_seed = 42\n") == kHarmless));
   BOOST_TEST((effect("", "data_seed = 43\n") == kTraining));
+  // No template but one keeps thoughts by itself.
+  BOOST_TEST((effect("", "preserve_thinking = false\n") == kHarmless));
+  BOOST_TEST((effect("", "preserve_thinking = true\n") == kTraining));
+  BOOST_TEST((effect("template = qwen3_8\n",
+                     "template = qwen3_8\npreserve_thinking = false\n") == kTraining));
   // Preferences concern stage dpo alone.
   BOOST_TEST((effect("", "pref_beta = 0.2\n") == kHarmless));
   BOOST_TEST((effect("stage = dpo\n", "stage = dpo\npref_beta = 0.2\n") == kTraining));

@@ -61,6 +61,20 @@ BOOST_AUTO_TEST_CASE(attention_of_a_cpu_is_not_chosen) {
   BOOST_TEST(!warns(parse(keys + "auto\n"), {"attention_backend"}));
 }
 
+BOOST_AUTO_TEST_CASE(qwen3_8_has_its_version_and_its_tool_format) {
+  CHECK_HAS(fault_in("template = qwen3_8\ncompat_version = 2026-08\n"),
+            "run.ini:1, run.ini:2", "came after compat_version = 2026-08",
+            "write compat_version = 2026-11");
+  CHECK_HAS(fault_in("template = qwen3_8\ntool_format = qwen\n"),
+            "has a tool format of its own", "remove tool_format");
+  BOOST_TEST(warns(parse("template = qwen3\nreasoning_effort = low\n"),
+                   {"run.ini:2", "reasoning_effort", "no effect", "qwen3_8"}));
+  const Deck deck = parse("template = qwen3_8\nreasoning_effort = low\n").deck;
+  BOOST_TEST((deck.data.reasoning_effort == ReasoningEffort::kLow));
+  BOOST_TEST((deck.data.compat_version == CompatVersion::k2026November));
+  BOOST_TEST(!deck.data.preserve_thinking);
+}
+
 BOOST_AUTO_TEST_CASE(some_data_keys_are_for_sft_only) {
   for (const char* key : {"neat_packing", "train_on_prompt", "mask_history"}) {
     CHECK_HAS(fault_in(cat("stage = pt\n", key, " = true\n")), "run.ini:2, run.ini:1",

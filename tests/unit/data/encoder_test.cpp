@@ -22,9 +22,9 @@ constexpr SftOptions kPlain{2048, false, false, true, false};
 
 // The sample as text, with what is trained in brackets.
 std::string encode(const SftOptions& options, const std::string& name,
-                   const AlignedRecord& record) {
+                   const AlignedRecord& record, const ChatOptions& chat_options = {}) {
   const Tokenizer tokens = tokenizer();
-  const ChatTemplate chat(find_template(name), tokens, std::nullopt);
+  const ChatTemplate chat(find_template(name), tokens, chat_options);
   int64_t truncated = 0;
   const Sample sample = SftEncoder(options, chat, tokens).encode(record, truncated);
   std::string text;
@@ -119,6 +119,56 @@ BOOST_AUTO_TEST_CASE(masked_history_loses_its_thoughts_unless_preserved) {
   BOOST_TEST(encode(options, "qwen3", record).find("x\n</think>") != std::string::npos);
 }
 
+// The first turn of a record with tools, up to the user's words.
+std::string system_part(const std::string& name, const std::string& system,
+                        const std::string& tools, const ChatOptions& options) {
+  AlignedRecord record = talk({"question", "answer"}, system);
+  record.tools = tools;
+  const std::string text = encode(kPlain, name, record, options);
+  return text.substr(0, text.find("<|im_start|>user"));
+}
+
+BOOST_AUTO_TEST_CASE(tools_without_a_system_message_begin_as_each_version_has_it) {
+  const std::string tools = R"([{"name": "f"}])";
+  ChatOptions options;
+  const auto begins = [&](const std::string& name, const std::string& system) {
+    const std::string text = system_part(name, system, tools, options);
+    return text.substr(0, text.find("# Tools"));
+  };
+  BOOST_TEST(begins("qwen3", "") == "<|im_start|>system\n");
+  BOOST_TEST(begins("qwen3", "s") == "<|im_start|>system\ns\n\n");
+  BOOST_TEST(begins("qwen3_5", "") == "<|im_start|>system\n");
+  options.default_system = "d";
+  BOOST_TEST(begins("qwen3", "") == "<|im_start|>system\nd\n\n");
+  options.default_system.reset();
+  options.compat_version = CompatVersion::k2026August;
+  BOOST_TEST(begins("qwen3", "") == "<|im_start|>system\n\n\n");
+  BOOST_TEST(system_part("qwen3", "", "[]", options) ==
+             "<|im_start|>system\n<|im_end|>\n");
+}
+
+BOOST_AUTO_TEST_CASE(effort_tools_and_system_message_share_the_slot_of_qwen3_8) {
+  const std::string end = "<|im_end|>\n";
+  ChatOptions options;
+  const std::string plain = system_part("qwen3_8", "", "", options);
+  BOOST_TEST(plain.starts_with("<|im_start|>system\nReasoning effort is set to xhigh. "));
+  BOOST_TEST(plain.ends_with("clarity in the final answer." + end));
+  const std::string all = system_part("qwen3_8", " s\n", R"([{"name": "f"}])", options);
+  BOOST_TEST(all.find("answer.\n\n# Tools\n\nYou have access") != all.npos, all);
+  BOOST_TEST(all.find(R"({"type": "function", "function": {"name": "f"}})") != all.npos);
+  BOOST_TEST(all.ends_with("</IMPORTANT>\n\ns" + end), all);
+  options.reasoning_effort = ReasoningEffort::kMedium;
+  BOOST_TEST(system_part("qwen3_8", "", "", options) == "");
+  BOOST_TEST(system_part("qwen3_8", "s", "", options) == "<|im_start|>system\ns" + end);
+  options.reasoning_effort = ReasoningEffort::kLow;
+  BOOST_TEST(system_part("qwen3_8", "s", "", options)
+                 .ends_with("without unnecessary elaboration.\n\ns" + end));
+  options.enable_thinking = false;
+  BOOST_TEST(system_part("qwen3_8", "", "", options) == "");
+  BOOST_TEST(find_template("qwen3_8").preserves_thinking);
+  BOOST_TEST(!find_template("qwen3").preserves_thinking);
+}
+
 BOOST_AUTO_TEST_CASE(thoughts_are_cut_out_whole) {
   BOOST_TEST(without_thoughts("<think>\na\n</think>\n\nb") == "b");
   BOOST_TEST(without_thoughts("<think>\n\n</think>\n\n\n\nb") == "b");
@@ -156,7 +206,7 @@ BOOST_AUTO_TEST_CASE(turns_behind_the_cut_are_dropped) {
 
 BOOST_AUTO_TEST_CASE(what_is_cut_off_is_counted) {
   const Tokenizer tokens = tokenizer();
-  const ChatTemplate chat(find_template("empty"), tokens, std::nullopt);
+  const ChatTemplate chat(find_template("empty"), tokens, {});
   SftOptions options = kPlain;
   options.cutoff_len = 4;
   int64_t truncated = 0;

@@ -73,6 +73,8 @@ data::PrepareOptions options_of(const json& example, const std::string& dataset_
   options.train_on_prompt = args.value("train_on_prompt", false);
   options.mask_history = args.value("mask_history", false);
   options.preserve_thinking = args.value("preserve_thinking", false);
+  options.compat_version =
+      data::CompatVersion::k2026August;  // what made the oracle's samples
   if (args.contains("enable_thinking"))
     options.enable_thinking = optional_arg<bool>(args, "enable_thinking");
   options.default_system = optional_arg<std::string>(args, "default_system");

@@ -54,6 +54,23 @@ BOOST_AUTO_TEST_CASE(floats_are_spelled_as_python_does) {
   for (const auto& [value, text] : values) BOOST_TEST(python_float(value) == text);
 }
 
+BOOST_AUTO_TEST_CASE(calls_of_qwen3_5_are_written_in_tags) {
+  const ToolFormat& format = find_tool_format("qwen3_5");
+  BOOST_TEST(
+      format_calls(format, R"({"name": "f", "arguments": {"a": "x y", "b": [1]}})") ==
+      "<tool_call>\n<function=f>\n<parameter=a>\nx y\n</parameter>\n<parameter=b>\n"
+      "[1]\n</parameter>\n</function>\n</tool_call>");
+  BOOST_TEST(fault_of([&] {
+               format_calls(format, R"({"name": "f", "arguments": "x"})");
+             }).find("are no object") != std::string::npos);
+  const std::string tool = R"([{"type": "function", "function": {"name": "f"}}])";
+  BOOST_TEST(format.describe(tool).find("<tools>\n{\"name\": \"f\"}\n</tools>") !=
+             std::string::npos);
+  BOOST_TEST(find_tool_format("qwen3_8").describe(tool).find(
+                 R"({"type": "function", "function": {"name": "f"}})") !=
+             std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(calls_are_found_in_all_their_forms) {
   const ToolFormat& qwen = find_tool_format("qwen");
   const std::string call = R"({"name": "f", "arguments": {"x":1}})";
