@@ -18,6 +18,7 @@
 #include "pair_loss.hpp"
 #include "plan.hpp"
 #include "remedy.hpp"
+#include "resume_changes.hpp"
 #include "side_files.hpp"
 #include "token_stores.hpp"
 
@@ -47,6 +48,8 @@ class RunCheck {
       read(cat("output_dir: ", deck_.checkpoint.output_dir, " can be written"));
     });
     check_export();
+    if (laid_out_)
+      faults().check([&] { check_resuming(deck_, description_, request_.plan.ranks); });
     result_.text += "checked\n";
     for (const auto& line : read_) result_.text += cat("  ", line, "\n");
     return std::move(result_);

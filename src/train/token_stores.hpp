@@ -7,6 +7,7 @@
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/deck.hpp"
 #include "mtrain/data/prepare.hpp"
+#include "mtrain/data/token_store.hpp"
 
 namespace mtrain::train {
 
@@ -49,7 +50,8 @@ void refuse_foreign_id(const std::string& path, int64_t id, int64_t vocab_size);
 void require_evaluation(const config::Deck& deck, const std::string& eval_path);
 
 /// Throws UserError when nothing in the store can be trained on: no sample, all labels
-/// masked, ids beyond the vocabulary, or another stage.
-void check_store(const std::string& path, config::Stage stage, int64_t vocab_size);
+/// masked, ids beyond the vocabulary, or another stage. Returns what it read.
+data::StoreScan check_store(const std::string& path, config::Stage stage,
+                            int64_t vocab_size);
 
 }  // namespace mtrain::train
