@@ -97,6 +97,9 @@ H5Handle open_store_file(const std::string& path) {
   if (H5Fis_hdf5(path.c_str()) <= 0) refuse_store(path, "not an HDF5 file");
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_file_locking(access.get(), false, true);
+  // Nothing is kept in memory: what is read is what the file holds now.
+  H5Pset_sieve_buf_size(access.get(), 0);
+  H5Pset_cache(access.get(), 0, 0, 0, 0);
   H5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
   if (!file.valid())
     refuse_store(path, cat("damaged or truncated HDF5 file (", h5_last_error(), ")"));
