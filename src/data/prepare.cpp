@@ -6,12 +6,15 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 
 #include "dataset_rows.hpp"
+#include "file_identity.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "part_encoder.hpp"
 #include "prepare_rules.hpp"
+#include "store_settings.hpp"
 
 namespace mtrain::data {
 namespace {
@@ -26,6 +29,7 @@ struct SplitPlan {
   const std::vector<Dataset>* datasets;
   std::vector<RowRef> rows;
   std::string path;
+  StoreSettings settings;
   BatchCut cut;
   int64_t first_part;
   std::vector<int64_t> begins;  ///< of the parts, whatever the number of processes
@@ -35,6 +39,11 @@ struct SplitPlan {
     return part + 1 < begins.size() ? begins[part + 1] : cut.rows();
   }
 };
+
+PrepareOptions checked(const PrepareOptions& options) {
+  check_options(options);
+  return options;
+}
 
 }  // namespace
 
@@ -50,16 +59,19 @@ void PrepareStats::add(const PrepareStats& other) {
 
 struct Preparation::Impl {
   PrepareOptions options;
-  std::string source;
+  InputWatch inputs;
+  StoreSettings train_settings, eval_settings;
+  std::string source;  ///< of both
   std::string folder;  ///< of the part files
   std::vector<Dataset> train, eval;
   std::vector<SplitPlan> splits;
   std::unique_ptr<PartEncoder> encoder;
 
   explicit Impl(const PrepareOptions& given);
+  void unless_changed(const std::function<void()>& read) const;
   void plan();
   void add_split(const std::vector<Dataset>& datasets, std::vector<RowRef> rows,
-                 const std::string& path);
+                 const std::string& path, const StoreSettings& settings);
   std::string part_path(int64_t i) const;
   int64_t parts() const;
   Part take_part(int64_t i) const;
@@ -68,13 +80,28 @@ struct Preparation::Impl {
   void check_columns(const SplitPlan& split, const std::vector<ColumnFacts>& facts) const;
 };
 
-Preparation::Impl::Impl(const PrepareOptions& given) : options(given) {
-  check_options(options);
-  source = source_hash(options);
+Preparation::Impl::Impl(const PrepareOptions& given)
+    : options(checked(given)),
+      inputs(input_files(options)),
+      train_settings(store_settings(options)) {
+  const bool separate = !options.eval_dataset.empty();
+  eval_settings = separate ? store_settings(evaluation_options(options)) : train_settings;
+  source = hash_of(train_settings) + hash_of(eval_settings);
   const fs::path output(options.output_path);
   folder = (output.parent_path() /
             (output.stem().string() + ".parts" + output.extension().string()))
                .string();
+}
+
+// What is found wrong in a file that changed is no fault of its own.
+void Preparation::Impl::unless_changed(const std::function<void()>& read) const {
+  try {
+    read();
+  } catch (const UserError&) {
+    inputs.require_unchanged();
+    throw;
+  }
+  inputs.require_unchanged();
 }
 
 // The state of one generator runs through all samplings, those of evaluation last.
@@ -84,19 +111,21 @@ void Preparation::Impl::plan() {
   eval = open_datasets(options, options.eval_dataset);
   Split split =
       split_rows(ordered_rows(options, train, random), options.val_size, options.seed);
-  add_split(train, std::move(split.train), options.output_path);
+  add_split(train, std::move(split.train), options.output_path, train_settings);
   if (!split.eval.empty())
-    add_split(train, std::move(split.eval), options.eval_output_path);
+    add_split(train, std::move(split.eval), options.eval_output_path, eval_settings);
   if (!eval.empty())
-    add_split(eval, ordered_rows(options, eval, random), options.eval_output_path);
+    add_split(eval, ordered_rows(options, eval, random), options.eval_output_path,
+              eval_settings);
 }
 
 void Preparation::Impl::add_split(const std::vector<Dataset>& datasets,
-                                  std::vector<RowRef> rows, const std::string& path) {
+                                  std::vector<RowRef> rows, const std::string& path,
+                                  const StoreSettings& settings) {
   if (rows.empty()) return;
   const auto count = static_cast<int64_t>(rows.size());
   const BatchCut cut = batch_cut(options, count);
-  splits.push_back({&datasets, std::move(rows), path, cut, parts(),
+  splits.push_back({&datasets, std::move(rows), path, settings, cut, parts(),
                     cut.parts(std::max(kRecordsOfPart, count / kMostParts))});
 }
 
@@ -150,8 +179,10 @@ void Preparation::Impl::check_columns(const SplitPlan& split,
 }
 
 PreparedStore Preparation::Impl::gather(const SplitPlan& split) const {
-  TokenStoreWriter writer(split.path, {options.stage, source});
+  TokenStoreWriter writer(
+      split.path, {options.stage, hash_of(split.settings), to_text(split.settings)});
   PreparedStore store = collect(split, writer);
+  inputs.require_unchanged();
   require_something_to_train(options, store);
   if (store.stats.rows > 0)
     store.fill = static_cast<double>(store.stats.tokens) /
@@ -162,21 +193,10 @@ PreparedStore Preparation::Impl::gather(const SplitPlan& split) const {
 
 Preparation::Preparation(const PrepareOptions& options)
     : impl_(std::make_unique<Impl>(options)) {
-  if (!up_to_date()) impl_->plan();
+  impl_->unless_changed([&] { impl_->plan(); });
 }
 
 Preparation::~Preparation() = default;
-
-bool Preparation::up_to_date() const {
-  const PrepareOptions& options = impl_->options;
-  const bool evaluates = options.val_size > 0 || !options.eval_dataset.empty();
-  const auto current = [&](const std::string& path) {
-    return fs::exists(path) &&
-           TokenStoreReader(path).attributes().source_hash == impl_->source;
-  };
-  return current(options.output_path) &&
-         (!evaluates || current(options.eval_output_path));
-}
 
 int64_t Preparation::parts() const {
   return impl_->parts();
@@ -196,8 +216,11 @@ std::optional<int64_t> Preparation::encode(int64_t i) {
   if (error)
     throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
                     "give a path in a folder that exists and can be written");
-  const Part part = impl.encoder->encode(*next->datasets, next->rows, next->cut,
-                                         next->begins[local], next->end(local));
+  Part part;
+  impl.unless_changed([&] {
+    part = impl.encoder->encode(*next->datasets, next->rows, next->cut,
+                                next->begins[local], next->end(local));
+  });
   write_part(path, impl.source, part);
   return part.stats.tokens;
 }
@@ -206,6 +229,7 @@ std::vector<PreparedStore> Preparation::finish() {
   std::vector<PreparedStore> stores;
   std::exception_ptr fault;
   try {
+    impl_->inputs.require_unchanged();
     for (const SplitPlan& split : impl_->splits) stores.push_back(impl_->gather(split));
   } catch (const UserError&) {
     fault = std::current_exception();

@@ -127,8 +127,8 @@ class Checker {
     const BatchCut cut = batch_cut(options_, static_cast<int64_t>(rows.size()));
     const int64_t malformed_before = malformed_;
     for (int64_t begin = 0; begin < cut.rows(); begin = cut.end_of_batch(begin)) {
-      const Part part = encoder_->encode(*split.datasets, rows, cut, begin,
-                                         cut.end_of_batch(begin));
+      const Part part =
+          encoder_->encode(*split.datasets, rows, cut, begin, cut.end_of_batch(begin));
       seen.stats.add(part.stats);
       for (size_t d = 0; d < facts.size(); ++d) facts[d].add(part.facts[d]);
       take(part, seen);

@@ -39,7 +39,9 @@ const char* fault_of_type(const Hdf5Type& type, size_t bytes) {
   if (type.kind != Hdf5Type::Kind::kInteger || !type.is_signed)
     return "its type is not a signed integer";
   if (type.bytes != static_cast<int64_t>(bytes))
-    return bytes == 4 ? "its type is not 32 bits wide" : "its type is not 64 bits wide";
+    return bytes == 1   ? "its type is not 8 bits wide"
+           : bytes == 4 ? "its type is not 32 bits wide"
+                        : "its type is not 64 bits wide";
   return nullptr;
 }
 

@@ -28,6 +28,9 @@ class StoreFile {
   StoreFile& operator=(const StoreFile&) = delete;
 
   const std::string& path() const { return path_; }
+  /// For telling later whether the file is still the one that was opened.
+  int descriptor() const { return descriptor_; }
+  bool has_attribute(const char* name) const { return root_->attributes.contains(name); }
   bool has_dataset(const char* name) const { return find(name) != nullptr; }
   /// A string attribute of the root group, or nothing found: "" with `required` false.
   std::string string_attribute(const char* name, bool required);

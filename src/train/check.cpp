@@ -98,6 +98,7 @@ class RunCheck {
     const std::string& path = deck_.data.tokenized_path;
     auto options = prepare_options(deck_, path);
     if (!found) return check_sources(options, true);
+    faults().check([&] { compare_given_stores(deck_); });
     check_store_at(path, true);
     if (!options.eval_dataset.empty()) {
       options.dataset = std::exchange(options.eval_dataset, {});

@@ -8,8 +8,8 @@
 
 #include "compat.hpp"
 #include "layout.hpp"
-#include "mtrain/base/checked.hpp"
 #include "model_rules.hpp"
+#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
@@ -91,6 +91,8 @@ void Trainer::read_inputs() {
   read_stores();
   session_.agree([&] {
     const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
+    const int64_t vocab = description_.config->vocab_size();
+    train_store_->limit_ids(vocab);
     loader_.emplace(*train_store_,
                     sampler_options(deck_, train_store_->num_rows(), dp_size), dp_rank);
     padding_ = compat_padding(deck_);
@@ -110,6 +112,7 @@ void Trainer::read_inputs() {
     }
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
+    eval_store_->limit_ids(vocab);
     eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
                          dp_rank);
     if (padding_) eval_loader_->pad(*padding_);
@@ -133,7 +136,7 @@ void Trainer::read_stores() {
     if (session_.rank() != 0) return;
     require_evaluation(deck_, eval_store_path(stores_.train));
     const int64_t vocab = description_.config->vocab_size();
-    data_.content = check_store(stores_.train, deck_.train.stage, vocab).content;
+    data_.content = check_store(stores_.train, deck_.train.stage, vocab);
     if (stores_.eval) check_store(*stores_.eval, deck_.train.stage, vocab);
   });
   data_.content = session_.broadcast_text(data_.content);

@@ -34,9 +34,15 @@ void prepare_stores(const config::Deck& deck, const comm::Session& session);
 /// that nor a dataset to make it from.
 bool store_exists(const config::Data& data);
 
-/// The stores the deck asks for. A store at tokenized_path is taken as it is; otherwise
-/// the ranks prepare it from `dataset` (into tokenized_path, or under output_dir).
-/// Collective.
+/// Throws UserError where tokenized_path, or the evaluation store beside it, was made
+/// from something else than the deck's datasets and keys; a line each says what differs.
+/// A foreign store that does not tell is taken as it is, with a warning. Reads the
+/// datasets.
+void compare_given_stores(const config::Deck& deck);
+
+/// The stores the deck asks for. A store at tokenized_path is compared with the deck and
+/// taken; otherwise the ranks prepare it from `dataset` (into tokenized_path, or under
+/// output_dir, where one that is out of date is made anew). Collective.
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
 
 /// Lines on what people may not know of the records, each behind a line break.
@@ -50,8 +56,8 @@ void refuse_foreign_id(const std::string& path, int64_t id, int64_t vocab_size);
 void require_evaluation(const config::Deck& deck, const std::string& eval_path);
 
 /// Throws UserError when nothing in the store can be trained on: no sample, all labels
-/// masked, ids beyond the vocabulary, or another stage. Returns what it read.
-data::StoreScan check_store(const std::string& path, config::Stage stage,
-                            int64_t vocab_size);
+/// masked, ids beyond the vocabulary, or another stage. Returns its
+/// TokenStoreReader::content_id().
+std::string check_store(const std::string& path, config::Stage stage, int64_t vocab_size);
 
 }  // namespace mtrain::train
