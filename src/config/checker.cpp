@@ -85,11 +85,6 @@ std::string suggestion_for(const NotBuilt& row, const Key& key) {
 
 void derive_values(Checker& checker) {
   Deck& deck = checker.deck();
-  // As the reference: a default resumes what is in output_dir unless it is to be
-  // overwritten.
-  if (!checker.given("resume_from_checkpoint") && deck.checkpoint.overwrite_output_dir) {
-    deck.model.resume_from_checkpoint = "none";
-  }
   if (deck.data.neat_packing) {
     if (deck.data.packing == false) {
       checker.no_effect("packing", "neat_packing = true switches packing on");

@@ -5,11 +5,12 @@ namespace mtrain::config {
 
 void declare_checkpoint(std::vector<Key>& keys) {
   SectionKeys<Checkpoint> checkpoint(keys, "checkpoint", &Deck::checkpoint);
-  checkpoint.add("output_dir", &Checkpoint::output_dir, "", any_value(),
-                 "folder of logs, checkpoints and the final model");
+  checkpoint.add_path("output_dir", &Checkpoint::output_dir, "",
+                      "folder of logs, checkpoints and the final model");
   checkpoint.add("overwrite_output_dir", &Checkpoint::overwrite_output_dir, false,
                  any_value(),
-                 "use output_dir even if it holds the results of another run");
+                 "take the folder of another run (another stage, model or dataset), and "
+                 "remove its checkpoints and log; the run's own are gone on with");
   checkpoint.add("save_steps", &Checkpoint::save_steps, 500, at_least(0),
                  "steps between checkpoints; 0: only at the end");
   checkpoint.add("save_total_limit", &Checkpoint::save_total_limit, {}, at_least(1),
@@ -32,10 +33,10 @@ void declare_dpo(std::vector<Key>& keys) {
   dpo.add("dpo_label_smoothing", &Dpo::dpo_label_smoothing, 0.0, from_below(0, 0.5),
           "share of pairs assumed to be labelled the wrong way round");
   dpo.add("simpo_gamma", &Dpo::simpo_gamma, 0.5, at_least(0), "margin of the simpo loss");
-  dpo.add("ref_model", &Dpo::ref_model, "", any_value(),
-          "folder of the reference model; empty: the model before training");
-  dpo.add("ref_log_probs", &Dpo::ref_log_probs, "", any_value(),
-          "cache of the reference's log-probabilities, written by mprep");
+  dpo.add_path("ref_model", &Dpo::ref_model, "",
+               "folder of the reference model; empty: the model before training");
+  dpo.add_path("ref_log_probs", &Dpo::ref_log_probs, "",
+               "cache of the reference's log-probabilities, written by mprep");
 }
 
 void declare_log(std::vector<Key>& keys) {

@@ -2,8 +2,11 @@
 #include "program.hpp"
 
 #include <ATen/Parallel.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <thread>
 
 #include "mtrain/base/error.hpp"
@@ -21,6 +24,13 @@ void share_cores(const comm::Session& session) {
 void report(const Error& error) {
   log::error(error.what());
   if (!error.remedy().empty()) log::error("remedy: " + error.remedy());
+}
+
+/// What "~" stands for: HOME, else what the system knows of the user, else itself.
+std::string home_folder() {
+  if (const char* home = std::getenv("HOME")) return home;
+  const passwd* user = getpwuid(getuid());
+  return user ? user->pw_dir : "~";
 }
 
 /// Ends in order when every rank has the same error, else takes the others down.
@@ -61,6 +71,7 @@ config::ParsedDeck read_deck(const comm::Session& session,
   deck.text = session.broadcast_text(deck.text);
   config::ParsedDeck parsed;
   session.agree([&] { parsed = config::parse_deck(deck, line.overrides, purpose); });
+  config::expand_home(parsed, session.broadcast_text(home_folder()));
   for (const auto& warning : parsed.warnings) log::warning(warning);
   return parsed;
 }

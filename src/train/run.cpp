@@ -7,6 +7,7 @@
 #include "plan.hpp"
 #include "plan_parts.hpp"
 #include "reference_cache.hpp"
+#include "resume.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
@@ -46,6 +47,7 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size,
                       const std::string& gpu) {
   const ModelDescription description = read_model_description(parsed.deck.model);
   check_layout(parsed.deck, *description.config, world_size);
+  check_named_checkpoint(parsed.deck);
   check_files(parsed.deck, *description.config);
   return plan_text(parsed.deck, *description.config, world_size, gpu);
 }

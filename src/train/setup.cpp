@@ -11,6 +11,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "no_room.hpp"
+#include "output_dir.hpp"
 #include "pair_loss.hpp"
 #include "reference_cache.hpp"
 #include "remedy.hpp"

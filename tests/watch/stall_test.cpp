@@ -13,6 +13,7 @@
 #include "mtrain/base/text.hpp"
 #include "mtrain/base/timer.hpp"
 #include "run/tiny_run.hpp"
+#include "support/processes.hpp"
 
 using namespace mtrain;
 namespace fs = std::filesystem;
@@ -69,24 +70,10 @@ bool says(const std::string& output, const std::string& part) {
   return output.find(part) != std::string::npos;
 }
 
-/// The process of this rank of the mtrain that has `argument` in its command line, once
-/// there is one.
+/// The process of this rank of the mtrain that has `argument` in its command line.
 pid_t await_rank(const std::string& argument, int rank) {
-  const std::string variable = cat("OMPI_COMM_WORLD_RANK=", rank) + std::string(1, '\0');
-  const Stopwatch clock;
-  while (clock.seconds() < 60) {
-    std::error_code gone;
-    for (const auto& entry : fs::directory_iterator("/proc", gone)) {
-      const auto line = test::read_text(entry.path() / "cmdline");
-      const bool program = line.starts_with(MTRAIN_BINARY_DIR "/bin/mtrain");
-      if (program && says(line, argument) &&
-          says(test::read_text(entry.path() / "environ"), variable))
-        return static_cast<pid_t>(std::stoi(entry.path().filename()));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  BOOST_FAIL("no such process");
-  return 0;
+  return test::await_process(MTRAIN_BINARY_DIR "/bin/mtrain", argument,
+                             cat("OMPI_COMM_WORLD_RANK=", rank));
 }
 
 }  // namespace
@@ -130,7 +117,7 @@ BOOST_AUTO_TEST_CASE(slow_steps_are_no_stalls) {
 }
 
 BOOST_AUTO_TEST_CASE(the_real_program_is_watched) {
-  if (!fs::exists("/proc/self/cmdline")) {
+  if (!test::processes_are_shown()) {
     std::puts("the real program is left out: without /proc its ranks cannot be found");
     return;
   }
