@@ -5,6 +5,7 @@
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/doctor/doctor.hpp"
 #include "mtrain/train/run.hpp"
+#include "tools/launcher.hpp"
 #include "tools/program.hpp"
 
 namespace {
@@ -28,7 +29,10 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   const std::string text = answer(line);
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
-  if (line.doctor) return doctor::examine(session);
+  if (line.doctor) {
+    session.agree([&] { tools::require_connected_ranks(session); });
+    return doctor::examine(session);
+  }
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
   config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
@@ -57,6 +61,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
     log::info(plan + "check passed");
     return kExitOk;
   }
+  session.agree([&] { tools::require_connected_ranks(session); });
   return train::run_training(parsed, session);
 }
 

@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 #include <cstdio>
 
+#include "launcher.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/train/convert.hpp"
@@ -97,6 +98,8 @@ void execute(const Arguments& a, const comm::Session& session) {
         cat("mconvert ", a.command, ": --dtype and --max-shard-size are for to-hf only"),
         "remove them");
   }
+  if (a.command == "to-hf" || a.command == "from-hf")
+    session.agree([&] { tools::require_connected_ranks(session); });
   if (a.command == "to-hf")
     return train::to_hf(a.folders[0], a.folders[1], a.flags, session);
   if (a.command == "from-hf") return train::from_hf(a.folders[0], a.folders[1], session);

@@ -1,6 +1,7 @@
 // mprep: turns datasets into a token store. `./mprep DECK [key=value ...] [--show N]`.
 #include <cstdio>
 
+#include "launcher.hpp"
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/train/run.hpp"
 #include "program.hpp"
@@ -21,6 +22,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
     return kExitOk;
   }
   const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
+  session.agree([&] { tools::require_connected_ranks(session); });
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;
   session.agree([&] {

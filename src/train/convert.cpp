@@ -12,6 +12,7 @@
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
+#include "output_lock.hpp"
 #include "progress.hpp"
 
 namespace mtrain::train {
@@ -96,6 +97,10 @@ void to_hf(const std::string& checkpoint, const std::string& hf_dir,
     const auto tokenizer = state.extra.find(kTokenizerDirField);
     if (tokenizer != state.extra.end()) options.tokenizer_dir = tokenizer->second;
   });
+  session.agree([&] {
+    if (session.rank() == 0) fs::create_directories(options.folder);
+  });
+  const auto lock = lock_for_all(session, options.folder / kFolderLock, hf_dir);
   export_hf(*reader, options, session);
   log::info(cat(reader->folder().string(), " -> ", hf_dir, ": ",
                 weights_of(*reader).tensors().size(), " tensors in ", clock.seconds(),
@@ -117,6 +122,11 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
     description = read_model_description(model);
     source = open_model(*description.config, hf_dir);
   });
+  session.agree([&] {
+    if (session.rank() == 0 && target.has_parent_path())
+      fs::create_directories(target.parent_path());
+  });
+  const auto lock = lock_for_all(session, checkpoint + kFileLock, checkpoint);
   session.agree([&] {
     if (session.rank() != 0) return;
     fs::remove_all(work);

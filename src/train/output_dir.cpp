@@ -8,6 +8,7 @@
 #include "mtrain/base/log.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
+#include "output_lock.hpp"
 #include "store_leftovers.hpp"
 
 namespace mtrain::train {
@@ -43,11 +44,13 @@ bool is_record_of_run(const std::string& name) {
 }
 
 /// Token stores are what a run that failed early leaves, and, where it died before its
-/// first checkpoint, its records; anything else is somebody's.
+/// first checkpoint, its records and locks; anything else is somebody's.
 bool holds_only_beginnings(const fs::path& dir) {
   for (const auto& entry : fs::directory_iterator(dir)) {
-    const bool record = is_record_of_run(entry.path().filename());
-    if (!record && entry.path().extension() != ".h5") return false;
+    const std::string name = entry.path().filename();
+    const bool known = is_record_of_run(name) || name == kFolderLock ||
+                       name.ends_with(".h5") || name.ends_with(cat(".h5", kFileLock));
+    if (!known) return false;
   }
   return true;
 }
@@ -73,10 +76,8 @@ bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& che
   return fs::equivalent(folder.parent_path(), output_dir, missing);
 }
 
-void prepare_output_dir(const config::Deck& deck, bool continues) {
-  const fs::path dir = deck.checkpoint.output_dir;
+void make_output_dir(const fs::path& dir) {
   std::error_code error;
-  if (!continues) refuse_model_as_output(deck, dir);
   if (fs::exists(dir, error) && !fs::is_directory(dir, error)) {
     throw UserError(cat("output_dir: ", dir.string(), " is not a folder"),
                     "name a folder that can be created or written");
@@ -87,6 +88,11 @@ void prepare_output_dir(const config::Deck& deck, bool continues) {
                         error ? ": " + error.message() : std::string()),
                     "choose a folder you may write to");
   }
+}
+
+void prepare_output_dir(const config::Deck& deck, bool continues) {
+  const fs::path dir = deck.checkpoint.output_dir;
+  if (!continues) refuse_model_as_output(deck, dir);
   checkpoint::remove_leftovers(dir);
   remove_store_leftovers(dir / "tokens.h5");
   if (continues || deck.checkpoint.overwrite_output_dir) return;

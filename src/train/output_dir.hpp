@@ -12,10 +12,12 @@ namespace mtrain::train {
 bool continues_in(const std::filesystem::path& output_dir,
                   const std::optional<std::filesystem::path>& checkpoint);
 
-/// Makes output_dir ready on one rank: refuses a folder that holds a model or a run,
-/// unless that run `continues` or overwrite_output_dir is set, removes leftovers of
-/// interrupted saves, checks that it can be written. Removes no result: faults may still
-/// be found.
+/// Creates output_dir on one rank and checks that it can be written.
+void make_output_dir(const std::filesystem::path& output_dir);
+
+/// Makes an output_dir that is owned ready on one rank: refuses a folder that holds a
+/// model or a run, unless that run `continues` or overwrite_output_dir is set, and
+/// removes leftovers of interrupted saves. Removes no result: faults may still be found.
 void prepare_output_dir(const config::Deck& deck, bool continues);
 
 /// Removes checkpoints and logs of the run that is overwritten.

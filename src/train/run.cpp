@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "mtrain/base/error.hpp"
 #include "no_room.hpp"
+#include "output_lock.hpp"
 #include "plan.hpp"
 #include "plan_parts.hpp"
 #include "reference_cache.hpp"
@@ -61,8 +62,10 @@ std::string search_plans(const config::ParsedDeck& parsed, int gpus,
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
   if (!parsed.deck.data.dataset.empty()) prepare_stores(parsed.deck, session);
   const bool pairs = parsed.deck.train.stage == config::Stage::kDpo;
-  if (pairs && !parsed.deck.dpo.ref_log_probs.empty())
-    write_reference(parsed.deck, session);
+  const std::string& cache = parsed.deck.dpo.ref_log_probs;
+  if (!pairs || cache.empty()) return;
+  const auto lock = lock_for_all(session, cache + kFileLock, "ref_log_probs " + cache);
+  write_reference(parsed.deck, session);
 }
 
 std::string show_record(const config::ParsedDeck& parsed, int64_t record) {

@@ -70,10 +70,16 @@ void Trainer::read_inputs() {
     description_ = read_model_description(deck_.model);
     check_layout(deck_, *description_.config, session_.world_size());
   });
+  const fs::path output_dir = deck_.checkpoint.output_dir;
+  session_.agree([&] {
+    if (session_.rank() == 0) make_output_dir(output_dir);
+  });
+  lock_ = lock_for_all(session_, output_dir / kFolderLock,
+                       "output_dir " + output_dir.string());
   resume_from_ = checkpoint_to_resume(deck_, session_);
   session_.agree([&] {
     if (session_.rank() == 0) {
-      prepare_output_dir(deck_, continues_in(deck_.checkpoint.output_dir, resume_from_));
+      prepare_output_dir(deck_, continues_in(output_dir, resume_from_));
     }
   });
   stores_ = token_stores(deck_, session_);

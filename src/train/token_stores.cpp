@@ -10,7 +10,9 @@
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/data/token_store.hpp"
+#include "output_lock.hpp"
 #include "remedy.hpp"
+#include "store_leftovers.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -81,10 +83,20 @@ void prepare_together(const data::PrepareOptions& options, const comm::Session& 
     preparation = with_remedy(
         kDataRemedy, [&] { return std::make_unique<data::Preparation>(options); });
   });
-  if (preparation->up_to_date()) {
-    log::info(cat("data: ", options.output_path, " is up to date"));
-    return;
-  }
+  const auto up_to_date = [&] {
+    bool current = false;
+    session.agree([&] { current = preparation->up_to_date(); });
+    if (current) log::info(cat("data: ", options.output_path, " is up to date"));
+    return current;
+  };
+  if (up_to_date()) return;
+  const auto lock = lock_for_all(session, options.output_path + kFileLock,
+                                 "the token store " + options.output_path);
+  // Another may have made it meanwhile.
+  if (up_to_date()) return;
+  session.agree([&] {
+    if (session.rank() == 0) remove_store_leftovers(options.output_path);
+  });
   session.agree(
       [&] { with_remedy(kDataRemedy, [&] { encode_share(*preparation, session); }); });
   session.agree([&] {

@@ -16,6 +16,7 @@
 #include "mtrain/base/timer.hpp"
 #include "mtrain/config/parse.hpp"
 #include "mtrain/watch/watchdog.hpp"
+#include "output_lock.hpp"
 #include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
@@ -118,6 +119,7 @@ class Trainer {
   const config::ParsedDeck& parsed_;
   const config::Deck& deck_;
   const comm::Session& session_;
+  std::unique_ptr<OutputLock> lock_;  ///< of output_dir, on rank 0
   at::Device device_;
   comm::RankGrid grid_;
   comm::ProcessGroups groups_;
