@@ -3,9 +3,11 @@
 #include <cstdio>
 
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/doctor/doctor.hpp"
 #include "mtrain/train/run.hpp"
+#include "tools/launcher.hpp"
 #include "tools/program.hpp"
 
 namespace {
@@ -50,7 +52,8 @@ ExitCode search(const comm::Session& session, const config::CommandLine& line,
   return kExitOk;
 }
 
-ExitCode run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const tools::Frame& frame, int argc, char** argv) {
+  const comm::Session& session = frame.session;
   // 1. The command line, alike on all ranks.
   config::CommandLine line;
   session.agree(
@@ -60,10 +63,19 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   session.agree([&] { text = answer(line); });
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
-  if (line.doctor) return doctor::examine(session);
+  const bool trains =
+      !(line.doctor || line.ranks || line.dump_deck || line.plan_search || line.check);
+  if (!trains) {
+    session.agree(throw_if_stop_requested);
+    stop_listening();
+  }
+  if (line.doctor) {
+    session.agree([&] { tools::require_connected_ranks(session); });
+    return doctor::examine(session);
+  }
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
-  config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
+  config::ParsedDeck parsed = tools::read_deck(frame, line, config::Purpose::kTrain);
 
   // 3. Either print what would be done, or do it.
   if (line.ranks) {
@@ -82,7 +94,8 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
     session.agree([&] { config::validate_layout(parsed.deck, session.world_size()); });
   log::info(keys);
   if (line.dump_deck) return kExitOk;
-  return train::run_training(parsed, session);
+  session.agree([&] { tools::require_connected_ranks(session); });
+  return train::run_training(parsed, session, frame.watchdog);
 }
 
 }  // namespace

@@ -158,6 +158,10 @@ void translate_value(Entry& entry) {
   }
   const bool strategy = entry.name == "save_strategy" || entry.name == "eval_strategy";
   if (strategy && (text == "false" || text == "False")) entry.value.text = "no";
+  // The trainer's spelling; a folder of that name is written with a slash.
+  bool resumes = false;
+  if (entry.name == "resume_from_checkpoint" && !parse_bool(text, resumes))
+    entry.value.text = resumes ? "auto" : "none";
   double share = 0;
   const bool below_one = !parse_real(text, from_below(0, 1), share) && share > 0;
   if (entry.name == "warmup_steps" && below_one) entry.name = "warmup_ratio";

@@ -93,11 +93,6 @@ std::string suggestion_for(const NotBuilt& row, const Key& key) {
 
 void derive_values(Checker& checker) {
   Deck& deck = checker.deck();
-  // As the reference: a default resumes what is in output_dir unless it is to be
-  // overwritten.
-  if (!checker.given("resume_from_checkpoint") && deck.checkpoint.overwrite_output_dir) {
-    deck.model.resume_from_checkpoint = "none";
-  }
   // As the trainer of transformers, which evaluates where a strategy is given.
   if (!checker.given("do_eval") && checker.given("eval_strategy"))
     deck.train.do_eval = deck.log.eval_strategy != Strategy::kNo;

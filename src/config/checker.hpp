@@ -44,7 +44,7 @@ class Checker {
   Faults& faults_;
 };
 
-/// Values that follow from others: resume_from_checkpoint, packing, sequence_parallel,
+/// Values that follow from others: packing, sequence_parallel,
 /// and what compat means.
 void derive_values(Checker& checker);
 

@@ -13,13 +13,14 @@ namespace mtrain::config {
 struct Key {
   std::string name;
   std::string section;
-  std::string type;    ///< int, float, bool, time, text, choice or list, with "|null"
+  std::string type;    ///< int, float, bool, time, text, path, choice, list; "|null"
   std::string limits;  ///< range or allowed words; empty for any
   std::string default_text;  ///< as the dump writes it
   std::string meaning;       ///< one line
   std::string note;  ///< why the default differs from the reference's, and the like
   std::function<std::optional<Fault>(const RawValue&, Deck&)> assign;
   std::function<std::string(const Deck&)> text;
+  std::function<std::string&(Deck&)> path;  ///< of a key that names a file or folder
 
   bool takes_null() const { return type.ends_with("|null"); }
   Key& with_note(std::string why) {
@@ -59,6 +60,17 @@ class SectionKeys {
     };
     keys_.push_back(std::move(key));
     return keys_.back();
+  }
+
+  /// A key that names a file or folder: "~" in front of it is a home folder.
+  Key& add_path(std::string name, std::string Section::*member, std::string standard,
+                std::string meaning) {
+    Key& key = add(std::move(name), member, std::move(standard), {}, std::move(meaning));
+    key.type = "path";
+    key.path = [part = part_, member](Deck& deck) -> std::string& {
+      return deck.*part.*member;
+    };
+    return key;
   }
 
  private:

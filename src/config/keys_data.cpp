@@ -10,8 +10,8 @@ void declare_sources(SectionKeys<Data>& data) {
            "names of entries in dataset_dir/dataset_info.json");
   data.add("eval_dataset", &Data::eval_dataset, {}, any_value(),
            "entries to evaluate on; instead of val_size");
-  data.add("dataset_dir", &Data::dataset_dir, "data", any_value(),
-           "folder that holds dataset_info.json and the files it names");
+  data.add_path("dataset_dir", &Data::dataset_dir, "data",
+                "folder that holds dataset_info.json and the files it names");
   data.add("template", &Data::template_, "",
            one_of_or_empty({"qwen", "qwen3", "qwen3_nothink", "qwen3_vl",
                             "qwen3_vl_nothink", "qwen3_5", "qwen3_5_nothink", "qwen3_6",
@@ -69,8 +69,8 @@ void declare_mixing(SectionKeys<Data>& data) {
            "records packed together, or joined and cut together for stage pt");
   data.add("skip_malformed", &Data::skip_malformed, false, any_value(),
            "leave malformed records out, and say which; false: refuse the dataset");
-  data.add("tokenized_path", &Data::tokenized_path, "", any_value(),
-           "token store (HDF5): mprep writes it, mtrain reads it");
+  data.add_path("tokenized_path", &Data::tokenized_path, "",
+                "token store (HDF5): mprep writes it, mtrain reads it");
   data.add("shuffle", &Data::shuffle, true, any_value(),
            "new order of samples in each epoch")
       .with_note(

@@ -6,13 +6,13 @@ namespace mtrain::config {
 
 void declare_model(std::vector<Key>& keys) {
   SectionKeys<Model> model(keys, "model", &Deck::model);
-  model.add(
-      "model_name_or_path", &Model::model_name_or_path, "", any_value(),
+  model.add_path(
+      "model_name_or_path", &Model::model_name_or_path, "",
       "folder with config.json, safetensors and tokenizer files in Hugging Face format");
   model
-      .add("model_config", &Model::model_config, "", any_value(),
-           "config.json of a model to start from random weights; instead of "
-           "model_name_or_path")
+      .add_path("model_config", &Model::model_config, "",
+                "config.json of a model to start from random weights; instead of "
+                "model_name_or_path")
       .with_note("Not a key of the reference, which always starts from weights.");
   model.add("init_seed", &Model::init_seed, 42, at_least(0),
             "seed of the random weights of model_config");
@@ -21,10 +21,12 @@ void declare_model(std::vector<Key>& keys) {
            "type of weights and activations; auto: what config.json says")
       .with_note("bf16 = true means dtype = bfloat16.");
   model
-      .add("resume_from_checkpoint", &Model::resume_from_checkpoint, "auto", any_value(),
-           "auto: newest checkpoint in output_dir, if any; none: start anew; or a "
-           "checkpoint folder")
-      .with_note("The default becomes none with overwrite_output_dir = true.");
+      .add_path("resume_from_checkpoint", &Model::resume_from_checkpoint, "auto",
+                "auto (or true): newest checkpoint in output_dir, if any; none (or "
+                "false): start anew; or a checkpoint folder")
+      .with_note(
+          "auto is the default with overwrite_output_dir = true as well. A run that none "
+          "or a folder began goes on with its own checkpoints when it is started again.");
 }
 
 namespace {

@@ -21,11 +21,12 @@ void declare_best_model(std::vector<Key>& keys) {
 
 void declare_checkpoint(std::vector<Key>& keys) {
   SectionKeys<Checkpoint> checkpoint(keys, "checkpoint", &Deck::checkpoint);
-  checkpoint.add("output_dir", &Checkpoint::output_dir, "", any_value(),
-                 "folder of logs, checkpoints and the final model");
+  checkpoint.add_path("output_dir", &Checkpoint::output_dir, "",
+                      "folder of logs, checkpoints and the final model");
   checkpoint.add("overwrite_output_dir", &Checkpoint::overwrite_output_dir, false,
                  any_value(),
-                 "use output_dir even if it holds the results of another run");
+                 "take the folder of another run (another stage, model or dataset), and "
+                 "remove its checkpoints and log; the run's own are gone on with");
   checkpoint
       .add(
           "accept_changes", &Checkpoint::accept_changes, false, any_value(),
@@ -61,10 +62,10 @@ void declare_dpo(std::vector<Key>& keys) {
           "share of pairs assumed to be labelled the wrong way round");
   dpo.add("simpo_gamma", &Dpo::simpo_gamma, 0.5, between(0, kMostWeight),
           "margin of the simpo loss");
-  dpo.add("ref_model", &Dpo::ref_model, "", any_value(),
-          "folder of the reference model; empty: the model before training");
-  dpo.add("ref_log_probs", &Dpo::ref_log_probs, "", any_value(),
-          "cache of the reference's log-probabilities, written by mprep");
+  dpo.add_path("ref_model", &Dpo::ref_model, "",
+               "folder of the reference model; empty: the model before training");
+  dpo.add_path("ref_log_probs", &Dpo::ref_log_probs, "",
+               "cache of the reference's log-probabilities, written by mprep");
 }
 
 void declare_log(std::vector<Key>& keys) {

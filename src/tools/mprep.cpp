@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "launcher.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/train/run.hpp"
@@ -11,7 +12,8 @@ namespace {
 
 using namespace mtrain;
 
-ExitCode run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const tools::Frame& frame, int argc, char** argv) {
+  const comm::Session& session = frame.session;
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kPrepare, argc, argv); });
@@ -23,8 +25,9 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
   if (line.quiet) log::set_level(std::max(log::level(), log::Level::kWarning));
-  auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
+  auto parsed = tools::read_deck(frame, line, config::Purpose::kPrepare);
   train::use_local_models(parsed, session);
+  session.agree([&] { tools::require_connected_ranks(session); });
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;
   session.agree([&] {

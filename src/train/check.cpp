@@ -18,6 +18,7 @@
 #include "pair_loss.hpp"
 #include "plan.hpp"
 #include "remedy.hpp"
+#include "resume.hpp"
 #include "resume_changes.hpp"
 #include "side_files.hpp"
 #include "token_stores.hpp"
@@ -48,6 +49,7 @@ class RunCheck {
       read(cat("output_dir: ", deck_.checkpoint.output_dir, " can be written"));
     });
     check_export();
+    faults().check([&] { check_named_checkpoint(deck_); });
     if (laid_out_)
       faults().check([&] { check_resuming(deck_, description_, request_.plan.ranks); });
     result_.text += "checked\n";

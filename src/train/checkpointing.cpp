@@ -2,86 +2,17 @@
 // mconvert.
 #include "checkpointing.hpp"
 
-#include <unistd.h>
-
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
-#include "output_check.hpp"
 #include "progress.hpp"
 
 namespace mtrain::train {
-namespace {
 
 namespace fs = std::filesystem;
-
-/// Whether a run tells of itself under this name in its output_dir.
-bool is_record_of_run(const std::string& name) {
-  for (const char* known : {"trainer_log.jsonl", "run_summary.json", "runs", "logs",
-                            "hang", "training_loss.svg", "moe_load.svg"})
-    if (name == known) return true;
-  return name.starts_with("trace-step-") && name.ends_with(".json");
-}
-
-/// Token stores are what a run that failed early leaves, and, where it died before its
-/// first checkpoint, a log; anything else is somebody's.
-bool holds_only_beginnings(const fs::path& dir, bool may_resume) {
-  for (const auto& entry : fs::directory_iterator(dir)) {
-    const bool record = may_resume && is_record_of_run(entry.path().filename());
-    if (!record && entry.path().extension() != ".h5") return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-void remove_earlier_run(const fs::path& dir) {
-  for (const auto& folder : checkpoint::list_checkpoints(dir)) fs::remove_all(folder);
-  std::vector<fs::path> records;
-  for (const auto& entry : fs::directory_iterator(dir))
-    if (is_record_of_run(entry.path().filename())) records.push_back(entry.path());
-  for (const auto& record : records) fs::remove_all(record);
-}
-
-bool continues_in(const fs::path& output_dir, const std::optional<fs::path>& checkpoint) {
-  if (!checkpoint) return false;
-  std::error_code missing;
-  const fs::path folder = fs::weakly_canonical(fs::absolute(*checkpoint), missing);
-  return fs::equivalent(folder.parent_path(), output_dir, missing);
-}
-
-void prepare_output_dir(const config::Deck& deck, bool continues) {
-  const fs::path dir = deck.checkpoint.output_dir;
-  std::error_code error;
-  if (!continues) refuse_model_as_output(deck, dir);
-  if (fs::exists(dir, error) && !fs::is_directory(dir, error)) {
-    throw UserError(cat("output_dir: ", dir.string(), " is not a folder"),
-                    "name a folder that can be created or written");
-  }
-  fs::create_directories(dir, error);
-  if (error || access(dir.c_str(), W_OK) != 0) {
-    throw UserError(cat("output_dir: cannot write to ", dir.string(),
-                        error ? ": " + error.message() : std::string()),
-                    "choose a folder you may write to");
-  }
-  checkpoint::remove_leftovers(dir);
-  if (continues || deck.checkpoint.overwrite_output_dir) return;
-  const bool resumable = !checkpoint::list_checkpoints(dir).empty();
-  // The same command must do after a run was killed, whenever that was.
-  const bool may_resume = deck.model.resume_from_checkpoint == "auto";
-  if (!resumable && holds_only_beginnings(dir, may_resume)) return;
-  const bool run = resumable || fs::exists(dir / "trainer_log.jsonl");
-  const bool model = checkpoint::holds_safetensors(dir);
-  throw UserError(cat("output_dir: ", dir.string(), " already holds ",
-                      run     ? "a training run"
-                      : model ? "a model"
-                              : "other files"),
-                  cat("set overwrite_output_dir = true",
-                      resumable ? ", or resume_from_checkpoint = auto" : "",
-                      ", or choose another folder"));
-}
 
 const checkpoint::TensorSource& weights_of(const checkpoint::CheckpointReader& reader) {
   const bool master = reader.has_group(checkpoint::kMasterGroup);
@@ -135,7 +66,10 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
                                                          options.max_shard_bytes));
     }
     Progress progress(options.folder.string(), session.rank() == 0);
-    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+    const auto show = [&](int64_t done, int64_t total) {
+      progress.update(done, total);
+      throw_if_stop_requested();
+    };
     checkpoint::convert(weights_of(reader), plan,
                         {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {

@@ -16,19 +16,6 @@
 
 namespace mtrain::train {
 
-/// Whether the run that resumes from `checkpoint` is the one in `output_dir`.
-bool continues_in(const std::filesystem::path& output_dir,
-                  const std::optional<std::filesystem::path>& checkpoint);
-
-/// Makes output_dir ready on one rank: refuses a folder that holds a model or a run,
-/// unless that run `continues` or overwrite_output_dir is set, removes leftovers of
-/// interrupted saves, checks that it can be written. Removes no result: faults may still
-/// be found.
-void prepare_output_dir(const config::Deck& deck, bool continues);
-
-/// Removes checkpoints and logs of the run that is overwritten.
-void remove_earlier_run(const std::filesystem::path& output_dir);
-
 /// Throws UserError unless training can go on from the checkpoint: it has optimizer
 /// state, or no step is done yet.
 void require_moments(const checkpoint::CheckpointReader& reader);

@@ -11,11 +11,13 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "mtrain/checkpoint/verify.hpp"
+#include "output_lock.hpp"
 #include "progress.hpp"
 
 namespace mtrain::train {
@@ -100,6 +102,10 @@ void to_hf(const std::string& checkpoint, const std::string& hf_dir,
     options.side_files = std::make_shared<const SideFiles>(
         side_files(options.config_text, options.dtype, tokenizer_origin(state)));
   });
+  session.agree([&] {
+    if (session.rank() == 0) fs::create_directories(options.folder);
+  });
+  const auto lock = lock_for_all(session, options.folder / kFolderLock, hf_dir);
   export_hf(*reader, options, session);
   log::info(cat(reader->folder().string(), " -> ", hf_dir, ": ",
                 weights_of(*reader).tensors().size(), " tensors in ", clock.seconds(),
@@ -124,6 +130,11 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
     source = open_model(*description.config, folder);
   });
   session.agree([&] {
+    if (session.rank() == 0 && target.has_parent_path())
+      fs::create_directories(target.parent_path());
+  });
+  const auto lock = lock_for_all(session, checkpoint + kFileLock, checkpoint);
+  session.agree([&] {
     if (session.rank() != 0) return;
     fs::remove_all(work);
     fs::create_directories(work);
@@ -132,7 +143,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
   session.agree([&] {
     checkpoint::CheckpointWriter writer(work, 0, session.rank(), session.world_size());
     Progress progress(checkpoint, session.rank() == 0);
-    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+    const auto show = [&](int64_t done, int64_t total) {
+      progress.update(done, total);
+      throw_if_stop_requested();
+    };
     checkpoint::convert(*source, own_dtypes(*description.config, *source),
                         {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {

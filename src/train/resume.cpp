@@ -4,7 +4,10 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
+#include "mtrain/config/on_resuming.hpp"
 #include "remedy.hpp"
+#include "same_run.hpp"
+#include "stop_vote.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -36,12 +39,11 @@ std::string verify(const fs::path& folder, const comm::Session& session) {
   return join(distinct, "; ");
 }
 
+bool names_folder(const std::string& wanted) {
+  return wanted != "auto" && wanted != "none";
+}
+
 fs::path named_checkpoint(const std::string& name, const comm::Session& session) {
-  session.agree([&] {
-    if (!fs::is_directory(name))
-      throw UserError(cat("resume_from_checkpoint: no folder ", name),
-                      "name a checkpoint-STEP folder, or use auto or none");
-  });
   const std::string faults = verify(name, session);
   session.agree([&] {
     if (!faults.empty()) throw UserError(faults, kCheckpointRemedy);
@@ -49,27 +51,74 @@ fs::path named_checkpoint(const std::string& name, const comm::Session& session)
   return name;
 }
 
-/// Rank 0's view of the folder, on every rank.
-std::vector<std::string> checkpoints_in(const fs::path& dir,
-                                        const comm::Session& session) {
+/// Whether a start of this deck goes on with a checkpoint in its output_dir. Where that
+/// cannot be read, "auto" takes it for its own: it is found damaged, not removed.
+bool is_own(const fs::path& folder, const config::Deck& deck) {
+  const std::string& wanted = deck.model.resume_from_checkpoint;
+  const bool automatic = wanted == "auto";
+  if (automatic && !deck.checkpoint.overwrite_output_dir) return true;
+  std::optional<config::Deck> writer;
+  try {
+    writer = config::stored_deck(checkpoint::CheckpointReader(folder).deck_text());
+  } catch (const Error&) {
+    return automatic;
+  }
+  if (!writer) return automatic;  // of mconvert from-hf, which does not know the run
+  const std::string& begun = writer->model.resume_from_checkpoint;
+  const bool same_begin =
+      begun == wanted ||
+      (names_folder(begun) && names_folder(wanted) && same_path(begun, wanted));
+  return (automatic || same_begin) && same_run(deck, *writer);
+}
+
+/// The names of the run's own, newest first.
+std::vector<std::string> own_checkpoints(const config::Deck& deck) {
   std::vector<std::string> names;
-  for (const auto& folder : checkpoint::list_checkpoints(dir))
-    names.push_back(folder.filename());
+  for (const auto& folder : checkpoint::list_checkpoints(deck.checkpoint.output_dir))
+    if (is_own(folder, deck)) names.push_back(folder.filename());
+  return names;
+}
+
+/// Rank 0's view of them, on every rank.
+std::vector<std::string> own_checkpoints(const config::Deck& deck,
+                                         const comm::Session& session) {
+  std::vector<std::string> names;
+  session.agree([&] {
+    if (session.rank() == 0) names = own_checkpoints(deck);
+  });
   const std::string agreed = session.broadcast_text(join(names, "/"));
   return agreed.empty() ? std::vector<std::string>{} : split(agreed, '/');
 }
 
 }  // namespace
 
+void check_named_checkpoint(const config::Deck& deck) {
+  const std::string& name = deck.model.resume_from_checkpoint;
+  const char remedy[] = "name a checkpoint-STEP folder, or use auto or none";
+  if (!names_folder(name) || !own_checkpoints(deck).empty()) return;
+  if (!fs::is_directory(name))
+    throw UserError(cat("resume_from_checkpoint: no folder ", name), remedy);
+  if (!fs::exists(fs::path(name) / "manifest.json"))
+    throw UserError(cat("resume_from_checkpoint: ", name,
+                        " is no checkpoint: it has no manifest.json"),
+                    remedy);
+}
+
 std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck,
                                              const comm::Session& session) {
   const std::string& wanted = deck.model.resume_from_checkpoint;
-  if (wanted == "none") return std::nullopt;
-  if (wanted != "auto") return named_checkpoint(wanted, session);
   const fs::path dir = deck.checkpoint.output_dir;
-  const auto names = checkpoints_in(dir, session);
+  const auto names = own_checkpoints(deck, session);
+  if (!names.empty() && wanted != "auto")
+    log::info(cat("resume_from_checkpoint = ", wanted, " began the run in ", dir.string(),
+                  ", which goes on; another output_dir begins anew"));
+  if (names.empty() && names_folder(wanted)) {
+    session.agree([&] { check_named_checkpoint(deck); });
+    return named_checkpoint(wanted, session);
+  }
   std::vector<std::string> all_faults;
   for (const auto& name : names) {
+    stop_where_asked(session);
     const std::string faults = verify(dir / name, session);
     if (faults.empty()) {
       if (!all_faults.empty())
@@ -83,8 +132,10 @@ std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck,
     if (!all_faults.empty())
       throw UserError(
           cat("no checkpoint in ", dir.string(), " is sound: ", join(all_faults, "; ")),
-          "restore one from a copy, or set resume_from_checkpoint = none and "
-          "overwrite_output_dir = true to start anew");
+          cat("restore one from a copy, or start anew: ",
+              wanted == "auto" ? "set resume_from_checkpoint = none and "
+                                 "overwrite_output_dir = true"
+                               : "choose another output_dir"));
   });
   return std::nullopt;
 }

@@ -3,21 +3,24 @@
 
 #include "mtrain/base/error.hpp"
 #include "no_room.hpp"
+#include "output_lock.hpp"
 #include "plan.hpp"
 #include "reference_cache.hpp"
+#include "resume.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
 namespace mtrain::train {
 
-ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
-  Trainer trainer(parsed, session);
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session,
+                      watch::Watchdog& watchdog) {
+  Trainer trainer(parsed, session, watchdog);
   try {
     return explain_no_room(
         parsed.deck, session.world_size(), [&] { return trainer.memory_text(); },
         [&] { return trainer.run(); });
   } catch (const comm::CommunicationError& error) {
-    const std::string reason = error.on_all_ranks() ? "" : trainer.explain();
+    const std::string reason = error.on_all_ranks() ? "" : watchdog.explain();
     if (reason.empty()) throw;
     throw Error(cat(error.what(), "; ", reason), error.remedy());
   }
@@ -31,8 +34,10 @@ std::string search_plans(const config::ParsedDeck& parsed, const PlanRequest& re
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session) {
   if (!parsed.deck.data.dataset.empty()) prepare_stores(parsed.deck, session);
   const bool pairs = parsed.deck.train.stage == config::Stage::kDpo;
-  if (pairs && !parsed.deck.dpo.ref_log_probs.empty())
-    write_reference(parsed.deck, session);
+  const std::string& cache = parsed.deck.dpo.ref_log_probs;
+  if (!pairs || cache.empty()) return;
+  const auto lock = lock_for_all(session, cache + kFileLock, "ref_log_probs " + cache);
+  write_reference(parsed.deck, session);
 }
 
 std::string show_record(const config::ParsedDeck& parsed, int64_t record) {

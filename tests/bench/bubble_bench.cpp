@@ -54,12 +54,12 @@ std::string mtrain_says(const fs::path& dir, const Case& c, int ranks,
                                     "per_device_train_batch_size=1",
                                     "pipeline_model_parallel_size=2",
                                     "max_steps=6",
-                                    "overwrite_output_dir=true",
                                     "save_steps=0",
                                     "save_only_model=true"};
   if (c.chunks > 1)
     words.push_back(cat("virtual_pipeline_model_parallel_size=", c.chunks));
   words.insert(words.end(), more.begin(), more.end());
+  std::filesystem::remove_all(dir / "out");
   const auto outcome = test::run_program("mtrain", ranks, words);
   if (outcome.exit_code != 0) throw Error(outcome.output);
   return outcome.output;

@@ -10,10 +10,10 @@
 #include <thread>
 
 #include "mtrain/base/text.hpp"
-#include "mtrain/base/timer.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "mtrain/checkpoint/training_checkpoint.hpp"
 #include "support/golden.hpp"
+#include "support/processes.hpp"
 #include "tiny_run.hpp"
 
 using namespace mtrain;
@@ -34,36 +34,13 @@ std::string weights(const TinyRun& run) {
   return test::read_text(run.at("out") / "model.safetensors");
 }
 
-/// The process of this program that has `argument` in its command line, once there is
-/// one.
-pid_t await_process(const std::string& program, const std::string& argument) {
-  const Stopwatch clock;
-  while (clock.seconds() < 60) {
-    std::error_code gone;
-    for (const auto& entry : fs::directory_iterator("/proc", gone)) {
-      const auto line = test::read_text(entry.path() / "cmdline");
-      if (line.starts_with(program) && says(line, argument))
-        return static_cast<pid_t>(std::stoi(entry.path().filename()));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  BOOST_FAIL("no such process");
-  return 0;
-}
-
-void await_lines(const fs::path& log, size_t count) {
-  const Stopwatch clock;
-  while (clock.seconds() < 60 && test::read_jsonl(log).size() < count)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-}
-
 /// Starts the run, sends the signal to the program after some steps.
 Outcome interrupted(const TinyRun& run, int ranks, const Words& keys, int signal,
                     const std::string& program) {
   Outcome outcome;
   std::thread job([&] { outcome = run.run(ranks, keys); });
-  await_lines(run.at("out") / "trainer_log.jsonl", 3);
-  kill(await_process(program, run.at("deck.ini").string()), signal);
+  test::await_lines(run.at("out") / "trainer_log.jsonl", 3);
+  kill(test::await_process(program, run.at("deck.ini").string(), ""), signal);
   job.join();
   return outcome;
 }

@@ -45,6 +45,7 @@ class MemoryRun {
 
   test::Outcome run(const std::string& model, int ranks, const std::string& overrides,
                     const Words& environment) const {
+    std::filesystem::remove_all(run_.at("out"));
     return run_.run(
         ranks,
         words(cat("model_name_or_path=null model_config=", run_.at(model).string(),
@@ -116,8 +117,7 @@ BOOST_AUTO_TEST_CASE(planned_memory_is_what_tensors_take) {
   const auto tolerance = boost::test_tools::tolerance(0.05);
   for (const Case& c : kCases) {
     BOOST_TEST_CONTEXT(c.model << " on " << c.ranks << " ranks: " << c.overrides) {
-      const auto outcome =
-          run.run(c.model, c.ranks, c.overrides + " overwrite_output_dir=true", {});
+      const auto outcome = run.run(c.model, c.ranks, c.overrides, {});
       BOOST_TEST_REQUIRE(outcome.exit_code == 0, outcome.output);
       const double measured = amount_after(outcome.output, "measured peak ");
       BOOST_TEST(amount_after(outcome.output, "  sum ") == measured, tolerance);

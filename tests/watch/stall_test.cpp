@@ -13,6 +13,7 @@
 #include "mtrain/base/text.hpp"
 #include "mtrain/base/timer.hpp"
 #include "run/tiny_run.hpp"
+#include "support/processes.hpp"
 
 using namespace mtrain;
 namespace fs = std::filesystem;
@@ -69,24 +70,10 @@ bool says(const std::string& output, const std::string& part) {
   return output.find(part) != std::string::npos;
 }
 
-/// The process of this rank of the mtrain that has `argument` in its command line, once
-/// there is one.
+/// The process of this rank of the mtrain that has `argument` in its command line.
 pid_t await_rank(const std::string& argument, int rank) {
-  const std::string variable = cat("OMPI_COMM_WORLD_RANK=", rank) + std::string(1, '\0');
-  const Stopwatch clock;
-  while (clock.seconds() < 60) {
-    std::error_code gone;
-    for (const auto& entry : fs::directory_iterator("/proc", gone)) {
-      const auto line = test::read_text(entry.path() / "cmdline");
-      const bool program = line.starts_with(MTRAIN_BINARY_DIR "/bin/mtrain");
-      if (program && says(line, argument) &&
-          says(test::read_text(entry.path() / "environ"), variable))
-        return static_cast<pid_t>(std::stoi(entry.path().filename()));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  BOOST_FAIL("no such process");
-  return 0;
+  return test::await_process(MTRAIN_BINARY_DIR "/bin/mtrain", argument,
+                             cat("OMPI_COMM_WORLD_RANK=", rank));
 }
 
 }  // namespace
@@ -130,7 +117,7 @@ BOOST_AUTO_TEST_CASE(slow_steps_are_no_stalls) {
 }
 
 BOOST_AUTO_TEST_CASE(the_real_program_is_watched) {
-  if (!fs::exists("/proc/self/cmdline")) {
+  if (!test::processes_are_shown()) {
     std::puts("the real program is left out: without /proc its ranks cannot be found");
     return;
   }
@@ -157,6 +144,66 @@ BOOST_AUTO_TEST_CASE(the_real_program_is_watched) {
         test::read_text(run.at("out") / "hang" / cat("rank-0000", rank, ".json")));
     BOOST_TEST(says(dump["place"], "step "));
     BOOST_TEST(dump["idle_seconds"].get<double>() > 0.5);
+  }
+}
+
+namespace {
+
+/// Runs `program` on two ranks and stops rank 1 once `ready` is there, or at once where
+/// it names nothing. Seconds from the stop to the end.
+Ended stopped_early(const std::string& program, const test::Words& arguments,
+                    const fs::path& ready) {
+  Ended ended{};
+  Stopwatch clock;
+  std::thread job([&] {
+    const auto outcome =
+        test::run_program(program, 2, arguments, {"MTRAIN_START_TIMEOUT=3"});
+    ended = {outcome.exit_code, clock.seconds(), outcome.output};
+  });
+  const pid_t process = test::await_process(cat(MTRAIN_BINARY_DIR "/bin/", program),
+                                            arguments.front(), "OMPI_COMM_WORLD_RANK=1");
+  if (!ready.empty()) test::await_file(ready);
+  clock.restart();
+  kill(process, SIGSTOP);
+  job.join();
+  return ended;
+}
+
+}  // namespace
+
+// Whatever it does then: it loads libraries, MPI starts, inputs are read, data prepared.
+BOOST_AUTO_TEST_CASE(a_rank_that_stops_before_the_first_step_is_found) {
+  if (!test::processes_are_shown()) return;
+  const test::TinyRun run("stall-early");
+  const test::Words train = {run.at("deck.ini").string(), "hang_timeout=1",
+                             "max_steps=1000000", "logging_steps=1000000"};
+  std::string records = "[";
+  for (int i = 0; i < 40000; ++i)
+    records += cat(i ? "," : "", R"({"instruction": "add 1 to )", i, R"(", "output": ")",
+                   i + 1, R"("})");
+  test::write_text(run.at("a.json"), records + "]");
+  test::write_text(run.at("dataset_info.json"), R"({"a": {"file_name": "a.json"}})");
+  const test::Words prepare = {run.at("deck.ini").string(),
+                               "hang_timeout=1",
+                               "stage=sft",
+                               "dataset=a",
+                               "template=qwen3_nothink",
+                               cat("dataset_dir=", run.at("").string()),
+                               cat("tokenized_path=", run.at("a.h5").string()),
+                               "model_name_or_path=" MTRAIN_SOURCE_DIR
+                               "/inputs/demo/model"};
+  const std::tuple<std::string, test::Words, fs::path> cases[] = {
+      {"mtrain", train, ""},
+      {"mtrain", train, run.at("out") / "mtrain.lock"},
+      {"mprep", prepare, ""},
+      {"mprep", prepare, run.at("a.parts.h5") / "part-1"}};
+  for (const auto& [program, arguments, ready] : cases) {
+    const auto ended = stopped_early(program, arguments, ready);
+    BOOST_TEST(ended.exit_code != 0, ended.output);
+    BOOST_TEST(ended.seconds < 20, ended.output);
+    BOOST_TEST(says(ended.output, "hang: "), ended.output);
+    if (!ready.empty()) BOOST_TEST(named(ended.output) == 1, ended.output);
+    fs::remove_all(run.at("out"));
   }
 }
 

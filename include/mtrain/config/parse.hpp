@@ -67,6 +67,10 @@ int data_parallel_size(const Deck& deck, int world_size);
 void set_value(ParsedDeck& parsed, const std::string& key, const std::string& text,
                const Origin& origin);
 
+/// Replaces a leading "~" or "~USER" of every key that names a file or folder, as
+/// Python's os.path.expanduser: `home` for "~"; an unknown user stays as it is.
+void expand_home(ParsedDeck& parsed, const std::string& home);
+
 /// The text form of one value, as the dump writes it ("null" for an empty optional).
 std::string value_text(const Deck& deck, const std::string& key);
 

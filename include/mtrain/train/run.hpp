@@ -7,6 +7,7 @@
 #include "mtrain/base/fault_list.hpp"
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/parse.hpp"
+#include "mtrain/watch/watchdog.hpp"
 
 namespace mtrain::train {
 
@@ -20,8 +21,10 @@ void use_local_models(config::ParsedDeck& parsed, const comm::Session& session);
 void take_from_model(config::ParsedDeck& parsed);
 
 /// Runs the whole job of a deck: train, evaluate, save. Collective. Returns kExitOk, or
-/// kExitRequeue when a signal stopped it early. Throws Error.
-ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);
+/// kExitRequeue when a signal stopped it early. Throws Error; StopRequested where the
+/// signal came before the first step or while the model was exported.
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session,
+                      watch::Watchdog& watchdog);
 
 /// What to plan for, and how the user asked for it.
 struct PlanRequest {
@@ -52,7 +55,8 @@ CheckResult check_run(const config::ParsedDeck& parsed, const CheckRequest& requ
 /// UserError.
 std::string search_plans(const config::ParsedDeck& parsed, const PlanRequest& request);
 
-/// mprep: prepares the deck's datasets into token stores. Throws UserError.
+/// mprep: prepares the deck's datasets into token stores. Throws UserError; StopRequested
+/// where a signal asked for it: the parts that are encoded stay.
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session);
 
 /// mprep --show N: record N of the deck's dataset as a table.

@@ -1,4 +1,6 @@
 // The resolved deck reads back; the documentation is up to date and complete.
+#include <pwd.h>
+
 #include <fstream>
 
 #include "key_table.hpp"
@@ -31,6 +33,30 @@ BOOST_AUTO_TEST_CASE(a_dump_reads_back) {
   BOOST_TEST(second.deck.data.default_system.value() == "a # b\nc");
   BOOST_TEST(second.deck.data.dataset.front() == "a,b");
   BOOST_TEST(second.deck.optimizer.learning_rate == 0.1234567890123456);
+}
+
+BOOST_AUTO_TEST_CASE(a_home_folder_is_put_in_front_of_every_path) {
+  ParsedDeck parsed = parse("");
+  int paths = 0;
+  for (const Key& key : all_keys()) {
+    if (!key.path) continue;
+    ++paths;
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"~/a~/b", "/h/me/a~/b"},
+        {"~", "/h/me"},
+        {"a/~/b", "a/~/b"},
+        {"~root/x", cat(getpwnam("root")->pw_dir, "/x")},
+        {"./~/x", "./~/x"},
+        {"auto", "auto"},
+        {"", ""},
+        {"~nobody9/x", "~nobody9/x"}};
+    for (const auto& [given, expected] : cases) {
+      key.path(parsed.deck) = given;
+      expand_home(parsed, "/h/me/");
+      BOOST_TEST(key.path(parsed.deck) == expected, key.name << " = " << given);
+    }
+  }
+  BOOST_TEST(paths == 8);
 }
 
 BOOST_AUTO_TEST_CASE(a_dump_of_any_single_value_reads_back) {

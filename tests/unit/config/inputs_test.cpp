@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_flat_reference_deck_passes) {
       parse_deck({"lf.yaml", std::string(kFull) + kParallel}, {}, Purpose::kTrain);
   validate_layout(parsed.deck, 8);
   BOOST_TEST(parsed.deck.model.dtype == "bfloat16");
-  BOOST_TEST(parsed.deck.model.resume_from_checkpoint == "none");
+  BOOST_TEST(parsed.deck.model.resume_from_checkpoint == "auto");
   BOOST_TEST((parsed.deck.train.recompute_granularity == RecomputeGranularity::kFull));
   for (const char* name : {"overwrite_cache", "ddp_timeout", "trust_remote_code"}) {
     BOOST_TEST(warns(parsed, {name}), name);

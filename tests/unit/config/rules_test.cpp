@@ -260,12 +260,18 @@ BOOST_AUTO_TEST_CASE(compatibility_sets_order_and_average) {
             "loss_average = sample_mean or compat = none");
 }
 
-BOOST_AUTO_TEST_CASE(resuming_follows_overwriting) {
-  BOOST_TEST(parse("").deck.model.resume_from_checkpoint == "auto");
-  const std::string overwrite = "overwrite_output_dir = true\n";
-  BOOST_TEST(parse(overwrite).deck.model.resume_from_checkpoint == "none");
-  BOOST_TEST(parse(overwrite + "resume_from_checkpoint = auto\n")
-                 .deck.model.resume_from_checkpoint == "auto");
+BOOST_AUTO_TEST_CASE(a_run_is_resumed_unless_told_otherwise) {
+  const auto resumes = [](const std::string& text) {
+    return parse(text).deck.model.resume_from_checkpoint;
+  };
+  BOOST_TEST(resumes("") == "auto");
+  BOOST_TEST(resumes("overwrite_output_dir = true\n") == "auto");
+  BOOST_TEST(resumes("resume_from_checkpoint = true\n") == "auto");
+  BOOST_TEST(resumes("resume_from_checkpoint = False\n") == "none");
+  BOOST_TEST(resumes("resume_from_checkpoint = ./true\n") == "./true");
+  BOOST_TEST(
+      parse_yaml("resume_from_checkpoint: true\n").deck.model.resume_from_checkpoint ==
+      "auto");
 }
 
 BOOST_AUTO_TEST_CASE(rules_stay_quiet_about_values_that_did_not_parse) {
