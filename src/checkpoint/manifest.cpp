@@ -33,6 +33,19 @@ uint32_t crc_field(const json& value, const char* key) {
   return static_cast<uint32_t>(std::stoul(text, nullptr, 16));
 }
 
+/// The library's own conversion takes any number, whatever is left of it.
+uint64_t seed_field(const json& value, const char* key) {
+  if (!value.at(key).is_number_unsigned())
+    throw Error(cat("\"", key, "\" is no integer from 0 to 2^64 - 1"));
+  return value.at(key).get<uint64_t>();
+}
+
+int int_field(const json& value, const char* key) {
+  const int64_t number = integer(value.at(key));
+  if (number > INT32_MAX) throw Error(cat("\"", key, "\" is ", number, ", too large"));
+  return static_cast<int>(number);
+}
+
 json state_to_json(const TrainingState& s) {
   return {{"step", s.step},
           {"updates", s.updates},
@@ -54,12 +67,12 @@ TrainingState state_from_json(const json& value) {
   s.updates = integer(value.at("updates"));
   s.samples_consumed = integer(value.at("samples_consumed"));
   s.tokens = integer(value.at("tokens"));
-  value.at("seed").get_to(s.seed);
-  value.at("data_seed").get_to(s.data_seed);
-  value.at("init_seed").get_to(s.init_seed);
+  s.seed = seed_field(value, "seed");
+  s.data_seed = seed_field(value, "data_seed");
+  s.init_seed = seed_field(value, "init_seed");
   value.at("stage").get_to(s.stage);
   value.at("model_config").get_to(s.model_config_json);
-  value.at("world_size").get_to(s.world_size);
+  s.world_size = int_field(value, "world_size");
   value.at("layout").get_to(s.layout);
   value.at("extra").get_to(s.extra);
   return s;
@@ -160,8 +173,8 @@ json to_json(const RankFile& file) {
 RankFile rank_file_from_json(const json& value) {
   RankFile file{};
   file.step = integer(value.at("step"));
-  file.rank = static_cast<int>(integer(value.at("rank")));
-  file.world = static_cast<int>(integer(value.at("world")));
+  file.rank = int_field(value, "rank");
+  file.world = int_field(value, "world");
   file.bytes = integer(value.at("bytes"));
   file.structure_crc = crc_field(value, "structure_crc32c");
   if (value.at("name").get<std::string>() != file.name())

@@ -53,12 +53,14 @@ Names read_names(const JsonField& entry, const char* member,
   Names names;
   if (!entry.has(member)) return names;
   const JsonField given = entry.at(member);
-  for (const auto& [name, value] : given.object().items()) {
+  for (const auto& item : given.object().items()) {
+    const std::string& name = item.key();
     const bool known = std::any_of(std::begin(keys), std::end(keys),
                                    [&](const auto& key) { return name == key.key; });
     const bool refused = std::any_of(unsupported.begin(), unsupported.end(),
                                      [&](const char* other) { return name == other; });
-    if (refused && !value.is_null()) given.at(name.c_str()).fault("is not supported yet");
+    if (refused && !item.value().is_null())
+      given.at(name.c_str()).fault("is not supported yet");
     if (!known && !refused) log::warning(cat(given.place(), ".", name, " has no effect"));
   }
   for (const auto& key : keys)

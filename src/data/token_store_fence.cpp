@@ -2,13 +2,7 @@
 // called by the token store's reader.
 #include "token_store_fence.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "mtrain/base/error.hpp"
 
@@ -17,22 +11,6 @@ namespace {
 
 using storage::Hdf5Dataset;
 using storage::Hdf5Type;
-
-int open_store(const std::string& path) {
-  // A pipe without a writer must not make the program wait.
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0)
-    throw UserError(cat("token store ", path, ": ", std::strerror(errno)),
-                    "give the path of a file that mprep wrote as tokenized_path");
-  return file;
-}
-
-int64_t size_of(int descriptor, const std::string& path) {
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0) refuse_store(path, std::strerror(errno));
-  if (!S_ISREG(status.st_mode)) refuse_store(path, "not a regular file");
-  return status.st_size;
-}
 
 // Each check returns what is wrong, or nothing.
 const char* fault_of_type(const Hdf5Type& type, size_t bytes) {
@@ -74,39 +52,21 @@ auto StoreFile::guarded(const Call& call) const {
 }
 
 StoreFile::StoreFile(const std::string& path)
-    : path_(path), descriptor_(open_store(path)) {
-  try {
-    const int64_t size = size_of(descriptor_, path);
-    guarded([&] {
-      file_ = std::make_unique<storage::Hdf5File>(
-          size, [this](int64_t at, void* to, size_t count) { read_at(at, to, count); });
-      root_ = &file_->root();
-    });
-    if (!root_->links) refuse_store(path, "its root is no group");
-    for (const auto& link : *root_->links)
-      if (!link.object)
-        refuse_store(path, cat("'", link.name, "' is a soft or external link"));
-  } catch (...) {
-    ::close(descriptor_);
-    throw;
-  }
-}
-
-StoreFile::~StoreFile() {
-  ::close(descriptor_);
+    : path_(path), bytes_(File::open_input(path)) {
+  guarded([&] {
+    file_ = std::make_unique<storage::Hdf5File>(
+        bytes_.size(),
+        [this](int64_t at, void* to, size_t count) { read_at(at, to, count); });
+    root_ = &file_->root();
+  });
+  if (!root_->links) refuse_store(path, "its root is no group");
+  for (const auto& link : *root_->links)
+    if (!link.object)
+      refuse_store(path, cat("'", link.name, "' is a soft or external link"));
 }
 
 void StoreFile::read_at(int64_t position, void* to, size_t count) const {
-  auto* out = static_cast<char*>(to);
-  while (count > 0) {
-    const ssize_t got = ::pread(descriptor_, out, count, position);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse_store(path_, cat("cannot be read: ", std::strerror(errno)));
-    if (got == 0) refuse_store(path_, "it became shorter while it was read");
-    out += got;
-    position += got;
-    count -= static_cast<size_t>(got);
-  }
+  bytes_.read_at(position, to, count);
 }
 
 const storage::Hdf5Link* StoreFile::find(const char* name) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mtrain/base/file.hpp"
 #include "mtrain/storage/hdf5_file.hpp"
 
 namespace mtrain::data {
@@ -23,7 +24,6 @@ class StoreFile {
   /// Opens a regular file and reads the root group; refuses any link in it that is not a
   /// hard one.
   explicit StoreFile(const std::string& path);
-  ~StoreFile();
   StoreFile(const StoreFile&) = delete;
   StoreFile& operator=(const StoreFile&) = delete;
 
@@ -39,7 +39,7 @@ class StoreFile {
   /// of `bytes` bytes, contiguous or chunked without filters, in this file, and wholly
   /// stored. The file must outlive it.
   FencedDataset open_fenced(const char* name, size_t bytes);
-  /// Bytes of the file; refuses it when it became shorter.
+  /// Bytes of the file; UserError when it became shorter.
   void read_at(int64_t position, void* to, size_t count) const;
 
  private:
@@ -49,7 +49,7 @@ class StoreFile {
   auto guarded(const Call& call) const;
 
   std::string path_;
-  int descriptor_ = -1;
+  File bytes_;
   std::unique_ptr<storage::Hdf5File> file_;
   const storage::Hdf5Object* root_ = nullptr;
 };

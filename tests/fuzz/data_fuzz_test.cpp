@@ -2,13 +2,11 @@
 // in anything else.
 #define BOOST_TEST_MODULE data_fuzz
 #include <boost/test/unit_test.hpp>
-#include <filesystem>
-#include <fstream>
 
 #include "fuzz.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/json.hpp"
-#include "mtrain/data/token_store.hpp"
+#include "mtrain/data/prepare.hpp"
 #include "unit/data/fixtures.hpp"
 
 using namespace mtrain;
@@ -16,11 +14,6 @@ using namespace mtrain::data;
 using test::fuzz;
 
 namespace {
-
-std::string file_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// A folder with the small tokenizer and a dataset "set" in the file `name`.
 struct Inputs {
@@ -81,28 +74,20 @@ BOOST_AUTO_TEST_CASE(json) {
   });
 }
 
+// The targets that libFuzzer has, too.
+BOOST_AUTO_TEST_CASE(stores) {
+  fuzz("store", 30000);
+}
+
 BOOST_AUTO_TEST_CASE(tokenizers) {
-  const test::ScratchFolder folder;
-  const auto use = [&] {
-    const Tokenizer tokenizer = Tokenizer::load(folder.path());
-    std::vector<int32_t> ids;
-    tokenizer.encode_append("low a\u00e9 <|im_end|>\n 12 abc\x01", ids);
-    tokenizer.decode(ids, SpecialTokens::kKeep);
-  };
-  test::write_small_tokenizer(folder);
-  const std::vector<std::string> whole = {file_text(folder / "tokenizer.json")};
-  fuzz(whole, 400, [&](const std::string& text) {
-    folder.write("tokenizer.json", text);
-    use();
-  });
-  test::write_small_tokenizer(folder);
-  const std::vector<std::string> configs = {
-      file_text(folder / "tokenizer_config.json"),
-      file_text(MTRAIN_SOURCE_DIR "/inputs/demo/model/tokenizer_config.json")};
-  fuzz(configs, 200, [&](const std::string& text) {
-    folder.write("tokenizer_config.json", text);
-    use();
-  });
+  fuzz("tokenizer", 2000);
+  fuzz("tokenizer_config", 1000);
+}
+
+BOOST_AUTO_TEST_CASE(records) {
+  for (const char* name : {"records_json", "records_jsonl", "records_csv",
+                           "records_sharegpt", "records_openai"})
+    fuzz(name, 8000);
 }
 
 BOOST_AUTO_TEST_CASE(dataset_lists) {
@@ -154,22 +139,4 @@ BOOST_AUTO_TEST_CASE(conversations) {
                Stage::kDpo,
                {R"([{"m": [{"from": "human", "value": "a"}], "c": {"from": "gpt",
     "value": "b"}, "r": {"from": "gpt", "value": ""}}])"});
-}
-
-BOOST_AUTO_TEST_CASE(token_stores) {
-  const test::ScratchFolder folder;
-  const std::string path = folder / "store.h5";
-  TokenStoreWriter writer(path, {Stage::kSft, "hash"});
-  for (const int32_t id : {1, 2, 3}) {
-    writer.append({{id, id, 7}, {kIgnoreLabel, id, 7}});
-    writer.end_row();
-  }
-  writer.finish();
-  fuzz({file_text(path)}, 300, [&](const std::string& bytes) {
-    folder.write("store.h5", bytes);
-    const TokenStoreReader store(path);
-    store.scan();
-    for (int64_t i = 0; i < store.num_samples(); ++i) store.read(i);
-    for (int64_t r = 0; r < store.num_rows(); ++r) store.row_samples(r);
-  });
 }

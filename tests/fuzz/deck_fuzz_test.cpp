@@ -78,9 +78,11 @@ BOOST_AUTO_TEST_CASE(damaged_decks_never_crash) {
                  parse_deck({name, text}, {}, Purpose::kTrain);
                });
   };
-  for (const char* name : {"d.ini", "d"}) fuzz_as(name, "inputs/qwen3_moe_full.ini");
-  for (const char* name : {"d.yaml", "d"})
-    fuzz_as(name, "tests/run/examples/qwen3_full.yaml");
+  // The targets that libFuzzer has, too, and files whose name does not say what they are.
+  for (const char* target : {"deck_ini", "deck_yaml"}) test::fuzz(target, 1000);
+  for (const char* deck :
+       {"inputs/qwen3_moe_full.ini", "tests/run/examples/qwen3_full.yaml"})
+    fuzz_as("d", deck);
 }
 
 BOOST_AUTO_TEST_CASE(every_key_survives_every_odd_value) {

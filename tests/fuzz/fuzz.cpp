@@ -86,6 +86,12 @@ void change(std::string& text, const std::vector<std::string>& others, Dice& dic
   }
 }
 
+void check_memory(int64_t peak, size_t size, int round) {
+  const int64_t most = kMemoryBase + kMemoryFactor * static_cast<int64_t>(size);
+  BOOST_TEST(peak <= most, "round " << round << ": " << peak << " bytes of memory for "
+                                    << size << " of input");
+}
+
 }  // namespace
 
 std::string damaged(const std::string& text, const std::vector<std::string>& others,
@@ -105,6 +111,7 @@ void fuzz(const std::vector<std::string>& texts, int rounds,
     Dice dice(static_cast<uint64_t>(round));
     const std::string bytes = damaged(texts[dice.below(texts.size())], texts, dice);
     const Stopwatch clock;
+    MemoryMeter::restart();
     try {
       parse(bytes);
     } catch (const UserError& error) {
@@ -114,9 +121,16 @@ void fuzz(const std::vector<std::string>& texts, int rounds,
       BOOST_ERROR("round " << round << ": no UserError but: " << error.what());
     }
     BOOST_TEST(clock.seconds() < kMostSeconds, "round " << round << " took long");
+    check_memory(MemoryMeter::peak(), bytes.size(), round);
   }
   BOOST_TEST_MESSAGE(refused << " of " << rounds << " refused");
   BOOST_TEST(refused > 0);
+}
+
+void fuzz(const std::string& target, int rounds) {
+  for (const Target& each : all_targets())
+    if (each.name == target) return fuzz(each.seeds, rounds, each.use);
+  BOOST_FAIL("no target " << target);
 }
 
 }  // namespace mtrain::test

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mtrain/base/rng.hpp"
+#include "targets.hpp"
 
 namespace mtrain::test {
 
@@ -28,9 +29,13 @@ std::string damaged(const std::string& text, const std::vector<std::string>& oth
                     Dice& dice);
 
 /// Calls `parse` with each text, which must pass, then with damaged forms, `rounds` in
-/// all. A check fails where it throws anything but UserError or takes longer than 20
-/// seconds, and names the round.
+/// all. A check fails where it throws anything but UserError, takes longer than 20
+/// seconds or holds more memory than kMemoryBase and kMemoryFactor allow, and names the
+/// round.
 void fuzz(const std::vector<std::string>& texts, int rounds,
           const std::function<void(const std::string& bytes)>& parse);
+
+/// The same for the target of this name.
+void fuzz(const std::string& target, int rounds);
 
 }  // namespace mtrain::test

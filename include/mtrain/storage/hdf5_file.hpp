@@ -20,9 +20,6 @@
 
 namespace mtrain::storage {
 
-/// Memory a file may make the reader ask for, as a multiple of the file's size.
-inline constexpr int64_t kMemoryFactor = 32;
-
 struct Hdf5Type {
   enum class Kind {
     kInteger,   ///< all bits used

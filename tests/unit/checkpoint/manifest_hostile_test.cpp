@@ -2,11 +2,25 @@
 #include <nlohmann/json.hpp>
 
 #include "hostile.hpp"
+#include "mtrain/base/crc32c.hpp"
 
 using namespace mtrain;
 using namespace mtrain::checkpoint;
 using namespace mtrain::checkpoint::test;
 using nlohmann::json;
+
+namespace {
+
+/// The text with the checksum that belongs to it, as whoever changed it would write it.
+std::string with_right_crc(std::string text) {
+  const size_t digits = text.rfind(":\"") + 2;
+  text.replace(digits, 8, 8, '0');
+  char right[9];
+  std::snprintf(right, sizeof right, "%08x", crc32c(0, text.data(), text.size()));
+  return text.replace(digits, 8, right);
+}
+
+}  // namespace
 
 BOOST_AUTO_TEST_SUITE(manifest_hostile)
 
@@ -65,6 +79,26 @@ BOOST_AUTO_TEST_CASE(manifests_of_another_kind_are_refused) {
   refused([](json& v) { v = json::array(); }, "manifest");
   refused([](json& v) { v["manifest_crc32c"] = "nonsense"; }, "CRC");
   refused([](json& v) { v["state"]["tokens"] = 5; }, "checksum");
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_do_not_fit_are_refused) {
+  const Scratch scratch;
+  const fs::path folder = save(scratch, 1, 1, 0, {kMasterGroup});
+  const std::string sound = read_file(folder / "manifest.json");
+  const auto refused = [&](const std::string& old, const std::string& changed,
+                           const std::string& word) {
+    std::string text = sound;
+    const size_t at = text.find(old);
+    BOOST_REQUIRE(at != std::string::npos);
+    text.replace(at, old.size(), changed);
+    write_file(folder / "manifest.json", with_right_crc(text));
+    refuses<UserError>([&] { CheckpointReader{folder}; }, {"manifest.json", word});
+  };
+  refused(R"("data_seed":43)", R"("data_seed":1e300)", "data_seed");
+  refused(R"("data_seed":43)", R"("data_seed":-1)", "data_seed");
+  refused(R"("world_size":1)", R"("world_size":4294967297)", "world_size");
+  refused(R"("rank":0)", R"("rank":4294967296)", "rank");
+  refused(R"("step":1)", R"("step":1.5)", "1.5");
 }
 
 BOOST_AUTO_TEST_CASE(summaries_with_holes_do_not_reach_the_disk) {
