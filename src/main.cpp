@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/config/command_line.hpp"
 #include "mtrain/doctor/doctor.hpp"
 #include "mtrain/train/run.hpp"
@@ -21,7 +22,8 @@ std::string answer(const config::CommandLine& line) {
   return {};
 }
 
-ExitCode run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const tools::Frame& frame, int argc, char** argv) {
+  const comm::Session& session = frame.session;
   // 1. The command line, alike on all ranks.
   config::CommandLine line;
   session.agree(
@@ -29,13 +31,19 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
   const std::string text = answer(line);
   if (session.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!text.empty()) return kExitOk;
+  const bool trains =
+      !(line.doctor || line.ranks || line.dump_deck || line.plan_search || line.check);
+  if (!trains) {
+    session.agree(throw_if_stop_requested);
+    stop_listening();
+  }
   if (line.doctor) {
     session.agree([&] { tools::require_connected_ranks(session); });
     return doctor::examine(session);
   }
 
   // 2. The deck: read once, parsed everywhere from the same bytes.
-  config::ParsedDeck parsed = tools::read_deck(session, line, config::Purpose::kTrain);
+  config::ParsedDeck parsed = tools::read_deck(frame, line, config::Purpose::kTrain);
 
   // 3. Either print what would be done, or do it.
   if (line.ranks) {
@@ -62,7 +70,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
     return kExitOk;
   }
   session.agree([&] { tools::require_connected_ranks(session); });
-  return train::run_training(parsed, session);
+  return train::run_training(parsed, session, frame.watchdog);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "group_communicator.hpp"
 #include "mpi_communicator.hpp"
 #include "mpi_error.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "solo_communicator.hpp"
 
 namespace mtrain::comm {
@@ -69,6 +70,9 @@ template <class Kind>
 
 [[noreturn]] void throw_outcome(const std::string& where, const std::string& packed) {
   const auto fields = split(packed, kFieldSeparator);
+  // Which rank the signal reached is nothing to tell.
+  if (fields.at(0) == cat(static_cast<int>(kExitRequeue)))
+    throw_everywhere<StopRequested>(fields.at(1), fields.at(2));
   const bool user_fault = fields.at(0) == cat(static_cast<int>(kExitUserFault));
   if (user_fault) throw_everywhere<UserError>(where + fields.at(1), fields.at(2));
   throw_everywhere<Error>(where + fields.at(1), fields.at(2));

@@ -7,6 +7,7 @@
 #include "launcher.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/train/convert.hpp"
 #include "program.hpp"
 
@@ -98,8 +99,10 @@ void execute(const Arguments& a, const comm::Session& session) {
         cat("mconvert ", a.command, ": --dtype and --max-shard-size are for to-hf only"),
         "remove them");
   }
-  if (a.command == "to-hf" || a.command == "from-hf")
-    session.agree([&] { tools::require_connected_ranks(session); });
+  const bool writes = a.command == "to-hf" || a.command == "from-hf";
+  if (writes) session.agree([&] { tools::require_connected_ranks(session); });
+  session.agree(throw_if_stop_requested);
+  if (!writes) stop_listening();
   if (a.command == "to-hf")
     return train::to_hf(a.folders[0], a.folders[1], a.flags, session);
   if (a.command == "from-hf") return train::from_hf(a.folders[0], a.folders[1], session);
@@ -113,7 +116,8 @@ void execute(const Arguments& a, const comm::Session& session) {
   log::info(text);
 }
 
-ExitCode run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const tools::Frame& frame, int argc, char** argv) {
+  const comm::Session& session = frame.session;
   Arguments arguments;
   session.agree([&] { arguments = parse(argc, argv); });
   if (arguments.version) {

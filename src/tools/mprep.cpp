@@ -10,7 +10,8 @@ namespace {
 
 using namespace mtrain;
 
-ExitCode run(const comm::Session& session, int argc, char** argv) {
+ExitCode run(const tools::Frame& frame, int argc, char** argv) {
+  const comm::Session& session = frame.session;
   config::CommandLine line;
   session.agree(
       [&] { line = config::parse_command_line(config::Purpose::kPrepare, argc, argv); });
@@ -21,7 +22,7 @@ ExitCode run(const comm::Session& session, int argc, char** argv) {
       std::fputs(config::help_text(config::Purpose::kPrepare).c_str(), stdout);
     return kExitOk;
   }
-  const auto parsed = tools::read_deck(session, line, config::Purpose::kPrepare);
+  const auto parsed = tools::read_deck(frame, line, config::Purpose::kPrepare);
   session.agree([&] { tools::require_connected_ranks(session); });
   train::prepare_data(parsed, session);
   if (!line.show) return kExitOk;

@@ -7,13 +7,36 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
+#include "mtrain/watch/deadline.hpp"
 
 namespace mtrain::tools {
 namespace {
+
+/// Called before the initialisers of the libraries, which take most of a start.
+void first_of_all() {
+  listen_for_stop();
+}
+__attribute__((section(".preinit_array"), used)) void (*g_first)() = first_of_all;
+
+/// How long MPI may take to start: ranks load the program from slow disks.
+double seconds_to_start() {
+  constexpr double kSeconds = 300;
+  const char* given = std::getenv("MTRAIN_START_TIMEOUT");
+  const double seconds = given ? std::atof(given) : 0;
+  return seconds > 0 ? seconds : kSeconds;
+}
+
+/// How long ranks that MPI has connected may take to meet, or to part; and hang_timeout
+/// until a deck says another.
+double seconds_to_meet() {
+  return std::min(60.0, seconds_to_start());
+}
 
 /// Ranks on one machine share its cores.
 void share_cores(const comm::Session& session) {
@@ -22,6 +45,7 @@ void share_cores(const comm::Session& session) {
 }
 
 void report(const Error& error) {
+  if (error.exit_code() == kExitRequeue) return log::info(error.what());
   log::error(error.what());
   if (!error.remedy().empty()) log::error("remedy: " + error.remedy());
 }
@@ -45,13 +69,17 @@ int fail(const comm::Session& session, const Error& error) {
 
 }  // namespace
 
-int run_program(int argc, char** argv, Program program) {
-  const comm::Session session(&argc, &argv);
+/// A program between the start of MPI and its end.
+int run_ranks(const comm::Session& session, int argc, char** argv, Program program) {
   if (session.rank() != 0) log::set_level(log::Level::kError);
   if (session.world_size() > 1) log::set_prefix(cat("rank ", session.rank()));
   share_cores(session);
+  std::optional<watch::Deadline> meeting(std::in_place, seconds_to_meet(),
+                                         "the first meeting of the ranks");
+  watch::Watchdog watchdog(session, {seconds_to_meet(), ""});
+  meeting.reset();
   try {
-    return program(session, argc, argv);
+    return program({session, watchdog}, argc, argv);
   } catch (const Error& error) {
     return fail(session, error);
   } catch (const std::bad_alloc&) {
@@ -61,8 +89,19 @@ int run_program(int argc, char** argv, Program program) {
   }
 }
 
-config::ParsedDeck read_deck(const comm::Session& session,
-                             const config::CommandLine& line, config::Purpose purpose) {
+int run_program(int argc, char** argv, Program program) {
+  std::optional<watch::Deadline> limit(std::in_place, seconds_to_start(),
+                                       "the start of MPI (MTRAIN_START_TIMEOUT)");
+  const comm::Session session(&argc, &argv);
+  limit.reset();
+  const int code = run_ranks(session, argc, argv, program);
+  limit.emplace(seconds_to_meet(), "the end of MPI");
+  return code;
+}
+
+config::ParsedDeck read_deck(const Frame& frame, const config::CommandLine& line,
+                             config::Purpose purpose) {
+  const comm::Session& session = frame.session;
   config::DeckText deck;
   session.agree([&] {
     if (session.rank() == 0) deck = config::read_deck_file(line.deck);
@@ -72,6 +111,7 @@ config::ParsedDeck read_deck(const comm::Session& session,
   config::ParsedDeck parsed;
   session.agree([&] { parsed = config::parse_deck(deck, line.overrides, purpose); });
   config::expand_home(parsed, session.broadcast_text(home_folder()));
+  frame.watchdog.set({parsed.deck.train.hang_timeout, ""});
   for (const auto& warning : parsed.warnings) log::warning(warning);
   return parsed;
 }

@@ -4,6 +4,7 @@
 
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "progress.hpp"
@@ -64,7 +65,10 @@ void export_hf(const checkpoint::CheckpointReader& reader, const HfExport& optio
                                                          options.max_shard_bytes));
     }
     Progress progress(options.folder.string(), session.rank() == 0);
-    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+    const auto show = [&](int64_t done, int64_t total) {
+      progress.update(done, total);
+      throw_if_stop_requested();
+    };
     checkpoint::convert(weights_of(reader), plan,
                         {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {

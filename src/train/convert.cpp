@@ -8,6 +8,7 @@
 #include "model_files.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
@@ -136,7 +137,10 @@ void from_hf(const std::string& hf_dir, const std::string& checkpoint,
   session.agree([&] {
     checkpoint::CheckpointWriter writer(work, 0, session.rank(), session.world_size());
     Progress progress(checkpoint, session.rank() == 0);
-    const auto show = [&](int64_t done, int64_t total) { progress.update(done, total); };
+    const auto show = [&](int64_t done, int64_t total) {
+      progress.update(done, total);
+      throw_if_stop_requested();
+    };
     checkpoint::convert(*source, own_dtypes(*description.config, *source),
                         {session.rank(), session.world_size(), kChunkBytes, show},
                         [&](const parallel::Box& box, const at::Tensor& data) {

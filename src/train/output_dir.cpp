@@ -62,7 +62,13 @@ void remove_earlier_run(const fs::path& dir) {
   if (!checkpoints.empty())
     log::warning(cat("overwrite_output_dir: ", checkpoints.size(),
                      " checkpoints of an earlier run are removed from ", dir.string()));
-  for (const auto& folder : checkpoints) fs::remove_all(folder);
+  for (const auto& folder : checkpoints) {
+    // A removal that is cut short leaves no half checkpoint.
+    const fs::path leftover = folder.string() + ".tmp";
+    fs::remove_all(leftover);
+    fs::rename(folder, leftover);
+    fs::remove_all(leftover);
+  }
   std::vector<fs::path> records;
   for (const auto& entry : fs::directory_iterator(dir))
     if (is_record_of_run(entry.path().filename())) records.push_back(entry.path());

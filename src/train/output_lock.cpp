@@ -3,8 +3,6 @@
 #include "output_lock.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "lock_owner.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/quiet_thread.hpp"
 #include "mtrain/base/timer.hpp"
 
 namespace mtrain::train {
@@ -138,12 +137,7 @@ OutputLock::Impl::Impl(const fs::path& given, const std::string& owned,
                        const Times& given_times)
     : file(given), what(owned), times(given_times) {
   take();
-  // Signals are for the main thread.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread = std::thread([this] { keep(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread = quiet_thread([this] { keep(); });
 }
 
 OutputLock::Impl::~Impl() {
@@ -158,8 +152,15 @@ OutputLock::Impl::~Impl() {
 }
 
 void OutputLock::Impl::take() {
-  while (!create(file, self))
-    if (const auto text = read_lock(file)) judge(*text);
+  constexpr int kLooks = 20;
+  for (int look = 1; !create(file, self); ++look) {
+    const auto text = read_lock(file);
+    // Just created, and not written yet.
+    if (text && text->empty() && look < kLooks)
+      pause(0.05);
+    else if (text)
+      judge(*text);
+  }
 }
 
 /// Returns when the owner is gone and its file out of the way.

@@ -16,6 +16,7 @@
 #include "mtrain/data/content_hash.hpp"
 #include "passes.hpp"
 #include "preference.hpp"
+#include "stop_vote.hpp"
 #include "token_stores.hpp"
 
 namespace mtrain::train {
@@ -88,6 +89,7 @@ void collect(const models::Model& model, const StepBatch& batch, at::Tensor& of_
 struct Reference {
   Reference(const config::Deck& deck, const comm::Session& session)
       : deck(deck),
+        session(session),
         device(open_device(deck.parallel, session)),
         grid(grid_sizes(deck.parallel, session.world_size())),
         groups(comm::make_groups(session, grid,
@@ -107,6 +109,7 @@ struct Reference {
     at::Tensor sums = at::zeros({store.num_samples()},
                                 at::TensorOptions().dtype(at::kDouble).device(device));
     for (int64_t i = 0; i < loader.evaluation_steps(); ++i) {
+      stop_where_asked(session);
       const StepBatch batch = loader.evaluation_step(i);
       run_forward(deck, groups, *model, batch, nullptr);
       if (model->has_loss() && groups.tensor->rank() == 0) collect(*model, batch, sums);
@@ -116,6 +119,7 @@ struct Reference {
   }
 
   const config::Deck& deck;
+  const comm::Session& session;
   at::Device device;
   comm::RankGrid grid;
   comm::ProcessGroups groups;

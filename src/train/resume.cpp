@@ -7,6 +7,7 @@
 #include "mtrain/config/on_resuming.hpp"
 #include "remedy.hpp"
 #include "same_run.hpp"
+#include "stop_vote.hpp"
 
 namespace mtrain::train {
 namespace {
@@ -108,12 +109,16 @@ std::optional<fs::path> checkpoint_to_resume(const config::Deck& deck,
   const std::string& wanted = deck.model.resume_from_checkpoint;
   const fs::path dir = deck.checkpoint.output_dir;
   const auto names = own_checkpoints(deck, session);
+  if (!names.empty() && wanted != "auto")
+    log::info(cat("resume_from_checkpoint = ", wanted, " began the run in ", dir.string(),
+                  ", which goes on; another output_dir begins anew"));
   if (names.empty() && names_folder(wanted)) {
     session.agree([&] { check_named_checkpoint(deck); });
     return named_checkpoint(wanted, session);
   }
   std::vector<std::string> all_faults;
   for (const auto& name : names) {
+    stop_where_asked(session);
     const std::string faults = verify(dir / name, session);
     if (faults.empty()) {
       if (!all_faults.empty())

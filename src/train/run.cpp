@@ -31,14 +31,15 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
 
 }  // namespace
 
-ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session) {
-  Trainer trainer(parsed, session);
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session,
+                      watch::Watchdog& watchdog) {
+  Trainer trainer(parsed, session, watchdog);
   try {
     return explain_no_room(
         parsed.deck, session.world_size(), [&] { return trainer.memory_text(); },
         [&] { return trainer.run(); });
   } catch (const comm::CommunicationError& error) {
-    const std::string reason = error.on_all_ranks() ? "" : trainer.explain();
+    const std::string reason = error.on_all_ranks() ? "" : watchdog.explain();
     if (reason.empty()) throw;
     throw Error(cat(error.what(), "; ", reason), error.remedy());
   }

@@ -35,27 +35,25 @@ at::Device open_device_everywhere(const config::Parallel& parallel,
 
 }  // namespace
 
-Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
+Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session,
+                 watch::Watchdog& watchdog)
     : parsed_(parsed),
       deck_(parsed.deck),
       session_(session),
+      watchdog_(watchdog),
       device_(open_device_everywhere(parsed.deck.parallel, session)),
       grid_(grid_sizes(parsed.deck.parallel, session.world_size())),
       groups_(comm::make_groups(session, grid_,
                                 choose_backend(parsed.deck.parallel.backend, device_))),
-      vote_(stop_, parsed.deck.train.max_time, *groups_.world),
+      vote_(parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
       eval_loss_(std::nan("")) {
   start_phases_.push_back(
       formatted("launch, MPI, device %.2f s", seconds_since_process_start()));
   phase_clock_.restart();
-  if (deck_.train.hang_timeout > 0) {
-    const fs::path output_dir = deck_.checkpoint.output_dir;
-    watchdog_.emplace(session_,
-                      watch::Options{deck_.train.hang_timeout, output_dir / "hang"});
-  }
   read_inputs();
   end_phase("inputs");
+  stop_where_asked(session_);
   build_model();
   end_phase("model");
   load_or_initialise();
@@ -82,6 +80,7 @@ void Trainer::read_inputs() {
       prepare_output_dir(deck_, continues_in(output_dir, resume_from_));
     }
   });
+  watchdog_.set({deck_.train.hang_timeout, output_dir / "hang"});
   stores_ = token_stores(deck_, session_);
   session_.agree([&] {
     if (session_.rank() != 0) return;
@@ -179,6 +178,7 @@ void Trainer::load_or_initialise() {
     load_initial(deck_.model, description_, model_->buffer());
     optimizer_->reset_master();
   });
+  stop_where_asked(session_);
   // Nothing is left to find fault with: only now an earlier run may go.
   session_.agree([&] {
     const fs::path output_dir = deck_.checkpoint.output_dir;

@@ -5,17 +5,21 @@
 
 #include <algorithm>
 
+#include "mtrain/base/stop_request.hpp"
+
 namespace mtrain::train {
 
 bool time_is_up(double elapsed, double step, double save, double limit) {
   return elapsed + step + save > limit;
 }
 
-StopVote::StopVote(const StopRequest& request,
-                   const std::optional<config::Duration>& max_time,
+void stop_where_asked(const comm::Session& session) {
+  session.agree(throw_if_stop_requested);
+}
+
+StopVote::StopVote(const std::optional<config::Duration>& max_time,
                    comm::Communicator& world)
-    : request_(request),
-      world_(world),
+    : world_(world),
       before_(seconds_since_process_start()),
       vote_(at::zeros({1}, at::kLong)) {
   if (max_time) limit_ = static_cast<double>(max_time->seconds);
@@ -28,7 +32,7 @@ void StopVote::start(double save_seconds) {
   Stop mine = Stop::kNo;
   if (limit_ && time_is_up(before_ + now, longest_step_, save_seconds, *limit_))
     mine = Stop::kTimeIsUp;
-  if (request_.received()) mine = Stop::kRequested;
+  if (stop_requested()) mine = Stop::kRequested;
   vote_.fill_(static_cast<int64_t>(mine));
   pending_ = world_.start_all_reduce(vote_, comm::Reduce::kMax);
 }

@@ -4,14 +4,17 @@
 #include <optional>
 
 #include "mtrain/base/timer.hpp"
-#include "mtrain/comm/communicator.hpp"
+#include "mtrain/comm/session.hpp"
 #include "mtrain/config/deck.hpp"
-#include "stop_request.hpp"
 
 namespace mtrain::train {
 
 /// In the order of weight: the ranks' largest counts.
 enum class Stop { kNo, kTimeIsUp, kRequested };
+
+/// Throws StopRequested on all ranks where one was asked to stop. Collective: for the
+/// time before the first step.
+void stop_where_asked(const comm::Session& session);
 
 /// Whether a process that has run for `elapsed` must save now to be done after `limit`:
 /// another `step` and a save of `save` would end later. All in seconds.
@@ -22,8 +25,7 @@ bool time_is_up(double elapsed, double step, double save, double limit);
 /// at a time.
 class StopVote {
  public:
-  StopVote(const StopRequest& request, const std::optional<config::Duration>& max_time,
-           comm::Communicator& world);
+  StopVote(const std::optional<config::Duration>& max_time, comm::Communicator& world);
 
   /// Starts a vote; `save_seconds`: what a save may take. The longest time between two
   /// starts counts as what the next step may take.
@@ -32,7 +34,6 @@ class StopVote {
   Stop result();
 
  private:
-  const StopRequest& request_;
   std::optional<double> limit_;
   comm::Communicator& world_;
   double before_;  ///< seconds from the start of the process until clock_

@@ -1,6 +1,7 @@
 // Finds or prepares token stores and checks them before anything is trained.
 #include "token_stores.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "mtrain/data/token_store.hpp"
 #include "output_lock.hpp"
 #include "remedy.hpp"
+#include "stop_vote.hpp"
 #include "store_leftovers.hpp"
 
 namespace mtrain::train {
@@ -56,23 +58,51 @@ void report(const std::vector<data::PreparedStore>& stores, double seconds) {
                 human_count(tokens / seconds), " tokens/s"));
 }
 
-/// The ranks take the parts by turns; each rank's progress is told by rank 0 for its own.
-void encode_share(data::Preparation& preparation, const comm::Session& session) {
-  const Stopwatch watch;
-  double told = 0;
-  int64_t tokens = 0, kept = 0;
-  for (int64_t i = session.rank(); i < preparation.parts(); i += session.world_size()) {
-    const auto encoded = preparation.encode(i);
-    tokens += encoded.value_or(0);
-    if (!encoded) ++kept;
-    if (watch.seconds() - told < kProgressSeconds) continue;
-    told = watch.seconds();
-    log::info(cat("data: part ", i + 1, " of ", preparation.parts(), ", ",
-                  human_count(double(tokens) / told * session.world_size()),
+/// A rank's share of the parts: the ranks take them by turns.
+class Share {
+ public:
+  Share(data::Preparation& preparation, const comm::Session& session)
+      : preparation_(preparation), session_(session), next_(session.rank()) {}
+
+  bool done() const { return next_ >= preparation_.parts(); }
+
+  /// Encodes parts for some seconds; rank 0 tells of its own progress.
+  void encode() {
+    const Stopwatch round;
+    while (!done() && round.seconds() < kProgressSeconds) {
+      const auto encoded = preparation_.encode(next_);
+      tokens_ += encoded.value_or(0);
+      if (!encoded) ++kept_;
+      next_ += session_.world_size();
+    }
+    if (done()) return;
+    log::info(cat("data: part ", next_ - session_.world_size() + 1, " of ",
+                  preparation_.parts(), ", ",
+                  human_count(double(tokens_) / watch_.seconds() * session_.world_size()),
                   " tokens/s"));
   }
-  if (kept > 0)
-    log::info(cat("data: goes on: ", kept, " parts of this rank were there already"));
+  int64_t kept() const { return kept_; }
+
+ private:
+  data::Preparation& preparation_;
+  const comm::Session& session_;
+  const Stopwatch watch_;
+  int64_t next_, tokens_ = 0, kept_ = 0;
+};
+
+/// The ranks meet every few seconds: one may have been asked to stop, or have failed.
+void encode_together(data::Preparation& preparation, const comm::Session& session) {
+  Share share(preparation, session);
+  std::vector<std::string> missing;
+  do {
+    stop_where_asked(session);
+    session.agree([&] { with_remedy(kDataRemedy, [&] { share.encode(); }); });
+    missing = session.all_gather_text(share.done() ? "" : "parts");
+  } while (std::ranges::any_of(missing, [](const auto& text) { return !text.empty(); }));
+  if (share.kept() > 0)
+    log::info(
+        cat("data: goes on: ", share.kept(), " parts of this rank were there already"));
+  stop_where_asked(session);
 }
 
 /// Makes the stores that `options` ask for, unless they are there. Collective.
@@ -97,8 +127,7 @@ void prepare_together(const data::PrepareOptions& options, const comm::Session& 
   session.agree([&] {
     if (session.rank() == 0) remove_store_leftovers(options.output_path);
   });
-  session.agree(
-      [&] { with_remedy(kDataRemedy, [&] { encode_share(*preparation, session); }); });
+  encode_together(*preparation, session);
   session.agree([&] {
     if (session.rank() != 0) return;
     report(with_remedy(kDataRemedy, [&] { return preparation->finish(); }),

@@ -41,10 +41,6 @@ ExitCode Trainer::run() {
   return stopped ? kExitRequeue : kExitOk;
 }
 
-std::string Trainer::explain() {
-  return watchdog_ ? watchdog_->explain() : "";
-}
-
 void Trainer::leave_complete() {
   log::info(cat("nothing to train: ", resume_from_->string(), " holds step ", step_,
                 " of ", total_steps_));

@@ -20,7 +20,6 @@
 #include "preference.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
-#include "stop_request.hpp"
 #include "stop_vote.hpp"
 #include "token_stores.hpp"
 
@@ -30,7 +29,8 @@ class Trainer {
  public:
   /// Reads, checks and builds everything; collective. Throws UserError, on all ranks
   /// alike, before anything is trained.
-  Trainer(const config::ParsedDeck& parsed, const comm::Session& session);
+  Trainer(const config::ParsedDeck& parsed, const comm::Session& session,
+          watch::Watchdog& watchdog);
 
   /// Trains and evaluates as the deck says, saves and exports at the end. A run that is
   /// complete already is left as it is. kExitRequeue when a signal ended it early.
@@ -38,9 +38,6 @@ class Trainer {
 
   /// Bytes of this rank by owner, beside the allocator's peak so far.
   std::string memory_text() const;
-
-  /// Which rank is to blame for a communication that failed here, if that can be told.
-  std::string explain();
 
  private:
   /// A step that was started and is not settled yet.
@@ -115,10 +112,10 @@ class Trainer {
   /// Adds the time since the last call to `cause`.
   void account(const std::string& cause) { times_[cause] += clock_.restart(); }
 
-  StopRequest stop_;
   const config::ParsedDeck& parsed_;
   const config::Deck& deck_;
   const comm::Session& session_;
+  watch::Watchdog& watchdog_;
   std::unique_ptr<OutputLock> lock_;  ///< of output_dir, on rank 0
   at::Device device_;
   comm::RankGrid grid_;
@@ -157,7 +154,6 @@ class Trainer {
   StepFigures last_{};
   double eval_loss_;
   TimeByCause times_;
-  std::optional<watch::Watchdog> watchdog_;  ///< ends before all that it watches
 };
 
 }  // namespace mtrain::train

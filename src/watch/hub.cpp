@@ -2,10 +2,10 @@
 #include "hub.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "describe.hpp"
 #include "mtrain/base/text.hpp"
+#include "patience.hpp"
 
 namespace mtrain::watch {
 namespace {
@@ -113,8 +113,7 @@ void Hub::take_own(Moment moment) {
 }
 
 bool Hub::silent_too_long(const Peer& peer) const {
-  const double limit = std::isfinite(peer.limit) ? peer.limit : 10 * floor_;
-  return peer.link && peer.report.silent > std::max(floor_, limit);
+  return peer.link && peer.report.silent > silence_limit(floor_, peer.limit);
 }
 
 bool Hub::alarmed() const {

@@ -24,6 +24,7 @@ class Hub {
  public:
   Hub(const std::string& token, double floor, std::vector<RankName> names);
 
+  void set_floor(double floor) { floor_ = floor; }
   int port() const { return listener_.port(); }
   std::vector<int> sockets() const;
 

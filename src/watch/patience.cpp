@@ -2,6 +2,7 @@
 #include "patience.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace mtrain::watch {
@@ -26,6 +27,11 @@ double Patience::limit() const {
   const bool saves = phase_ == Phase::kSave || phase_ == Phase::kFinish;
   if (longest == 0) return floor_ * (saves ? kUnknownSave : kUnknown);
   return std::max(floor_, kSlower * longest);
+}
+
+double silence_limit(double floor, double limit) {
+  constexpr double kInSetup = 2;
+  return std::max(floor, std::isfinite(limit) ? limit : kInSetup * floor);
 }
 
 }  // namespace mtrain::watch

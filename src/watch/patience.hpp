@@ -11,6 +11,7 @@ namespace mtrain::watch {
 class Patience {
  public:
   explicit Patience(double floor) : floor_(floor) {}
+  void set_floor(double floor) { floor_ = floor; }
 
   /// `seconds` since the last look, at most a few intervals: time in which the helper
   /// itself did not run (a suspended job) does not count.
@@ -30,5 +31,9 @@ class Patience {
   Phase phase_ = Phase::kSetup;
   std::array<double, kPhases> longest_{};  ///< 0: none has ended
 };
+
+/// How long a rank whose own limit is `limit` may say nothing at all. Its helper thread
+/// speaks whatever the main thread is busy with, so in set-up there is a limit, too.
+double silence_limit(double floor, double limit);
 
 }  // namespace mtrain::watch

@@ -1,12 +1,10 @@
 // The helper thread of each rank; the trainer holds a Watchdog while it runs.
 #include "mtrain/watch/watchdog.hpp"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <fstream>
@@ -18,6 +16,7 @@
 #include "hub.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/quiet_thread.hpp"
 #include "mtrain/base/timer.hpp"
 #include "patience.hpp"
 
@@ -44,7 +43,9 @@ struct Watchdog::Impl {
   ~Impl();
 
   void meet(const comm::Session& session);
+  void set(const Options& given);
   void run();
+  bool watches();
   void look_as_hub(double seconds);
   void look_as_member(double seconds);
   void take(const std::string& line);
@@ -55,7 +56,8 @@ struct Watchdog::Impl {
   void say(const std::string& sentence) const;
   std::string explain();
 
-  Options options;
+  Options options;                ///< of the helper thread while it runs
+  std::optional<Options> wanted;  ///< what they shall become
   Activity& activity;
   int rank, world;
   std::vector<RankName> names;
@@ -64,7 +66,7 @@ struct Watchdog::Impl {
   std::optional<Link> link;  // of the others
   double hub_silent = 0, hub_gone = 0;
 
-  std::atomic<bool> stop = false, wants_reason = false;
+  std::atomic<bool> stop = false, watching = false, wants_reason = false;
   std::mutex mutex;
   std::condition_variable told;
   std::optional<std::string> reason;
@@ -77,15 +79,11 @@ Watchdog::Impl::Impl(const comm::Session& session, const Options& given)
       rank(session.rank()),
       world(session.world_size()),
       patience(given.floor) {
+  if (options.floor <= 0) return;
   for (const auto& text : session.all_gather_text(to_text(own_name())))
     names.push_back(name_from_text(text));
   meet(session);
-  // Signals are for the main thread.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread = quiet_thread([this] { run(); });
 }
 
 void Watchdog::Impl::meet(const comm::Session& session) {
@@ -112,14 +110,30 @@ void Watchdog::Impl::meet(const comm::Session& session) {
 Watchdog::Impl::~Impl() {
   stop = true;
   if (thread.joinable()) thread.join();
-  if (hub) hub->tell_all("bye");
-  if (link) link->send("bye");
+}
+
+void Watchdog::Impl::set(const Options& given) {
+  const std::lock_guard lock(mutex);
+  wanted = given;
+}
+
+/// Takes new options; false once nobody shall watch.
+bool Watchdog::Impl::watches() {
+  const std::lock_guard lock(mutex);
+  if (wanted) {
+    options = *wanted;
+    wanted.reset();
+    patience.set_floor(options.floor);
+    if (hub) hub->set_floor(options.floor);
+  }
+  return options.floor > 0 && !stop;
 }
 
 void Watchdog::Impl::run() {
-  const double interval = std::clamp(options.floor / 20, 0.05, 3.0);
   Stopwatch since_look;
-  while (!stop) {
+  watching = true;
+  while (watches() && (hub || link)) {
+    const double interval = std::clamp(options.floor / 20, 0.05, 3.0);
     if (hub) {
       // Beats come one by one; a look for each of them would be too many.
       std::this_thread::sleep_for(std::chrono::duration<double>(std::min(interval, 0.1)));
@@ -136,6 +150,9 @@ void Watchdog::Impl::run() {
     else
       look_as_member(seconds);
   }
+  watching = false;
+  if (hub) hub->tell_all("bye");
+  if (link) link->send("bye");
 }
 
 Standing Watchdog::Impl::standing() const {
@@ -185,11 +202,9 @@ void Watchdog::Impl::take(const std::string& line) {
 void Watchdog::Impl::mind_the_hub(double seconds) {
   if (!link) return;
   if (!link->open()) hub_gone += seconds;
-  const double limit =
-      std::isfinite(patience.limit()) ? patience.limit() : 10 * options.floor;
   // One after the other, so that mostly one rank speaks.
   const double turn = 0.3 * std::min(rank - 1, 10);
-  const bool silent = hub_silent > std::max(options.floor, limit) + turn;
+  const bool silent = hub_silent > silence_limit(options.floor, patience.limit()) + turn;
   const bool gone = hub_gone > kGraceAfterEnd + turn;
   if (!silent && !gone) return;
   const std::string state = process_state(names[0]);
@@ -203,6 +218,7 @@ void Watchdog::Impl::mind_the_hub(double seconds) {
 }
 
 void Watchdog::Impl::dump(const std::string& sentence) const {
+  if (options.dump_folder.empty()) return;
   char name[32];
   std::snprintf(name, sizeof name, "rank-%05d.json", rank);
   std::error_code ignored;
@@ -218,9 +234,12 @@ void Watchdog::Impl::dump(const std::string& sentence) const {
 void Watchdog::Impl::say(const std::string& sentence) const {
   log::set_prefix("");
   log::error("hang: " + sentence);
-  log::error(cat("remedy: what each rank was doing is in ", options.dump_folder.string(),
-                 "; the same command resumes from the last checkpoint (key hang_timeout "
-                 "sets how long the watchdog waits)"));
+  const std::string folder = options.dump_folder.string();
+  log::error(
+      cat("remedy: ",
+          folder.empty() ? "" : cat("what each rank was doing is in ", folder, "; "),
+          "the same command goes on (key hang_timeout sets how long the watchdog "
+          "waits)"));
 }
 
 /// The main thread may hold any lock, so nothing is torn down.
@@ -240,6 +259,7 @@ void Watchdog::Impl::end(const std::string& sentence, bool tells) {
 
 std::string Watchdog::Impl::explain() {
   std::unique_lock lock(mutex);
+  if (!watching) return "";
   reason.reset();
   wants_reason = true;
   constexpr std::chrono::seconds kPatience{8};
@@ -250,6 +270,10 @@ std::string Watchdog::Impl::explain() {
 Watchdog::Watchdog(const comm::Session& session, const Options& options)
     : impl_(std::make_unique<Impl>(session, options)) {}
 Watchdog::~Watchdog() = default;
+
+void Watchdog::set(const Options& options) {
+  impl_->set(options);
+}
 
 std::string Watchdog::explain() {
   return impl_->explain();

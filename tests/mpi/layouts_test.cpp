@@ -239,6 +239,12 @@ void check_same(const fs::path& a, const fs::path& b) {
   BOOST_TEST(stored_elements(b) == needed);
 }
 
+/// Runs the deck, unwatched.
+void train_once(const config::ParsedDeck& parsed) {
+  watch::Watchdog nobody(test::session(), {0, ""});
+  train::run_training(parsed, test::session(), nobody);
+}
+
 void check_pair(const SharedScratch& scratch, const std::string& source,
                 const Layout& layout) {
   const fs::path saved = scratch / source / cat("checkpoint-", kSavedStep);
@@ -248,7 +254,7 @@ void check_pair(const SharedScratch& scratch, const std::string& source,
   const auto parsed = deck_of(scratch, layout, "on",
                               {"resume_from_checkpoint=" + saved.string(),
                                "overwrite_output_dir=true", "save_only_model=true"});
-  train::run_training(parsed, test::session());
+  train_once(parsed);
   const auto expected = losses(scratch / source), found = losses(scratch / "on");
   BOOST_REQUIRE(found.size() == expected.size());
   for (size_t i = 0; i < found.size(); ++i)
@@ -270,7 +276,7 @@ size_t check_pairs(const Family& family, size_t vocabulary, bool all) {
   for (size_t from = 0; from < layouts.size(); ++from) {
     if (!all && from % std::size(kVocabularies) != vocabulary) continue;
     const std::string source = cat("from-", from);
-    train::run_training(deck_of(scratch, layouts[from], source, {}), test::session());
+    train_once(deck_of(scratch, layouts[from], source, {}));
     for (size_t to = 0; to < layouts.size(); ++to) {
       if (to == from || (!all && to != (from + 7) % layouts.size())) continue;
       BOOST_TEST_CONTEXT(family.model << ", vocabulary " << kVocabularies[vocabulary].size
@@ -362,8 +368,7 @@ BOOST_AUTO_TEST_CASE(snapshots_and_replicas_of_each_layout) {
   for (const Family& family : families()) {
     const SharedScratch scratch;
     write_inputs(scratch, family.model, kVocabularies[1]);
-    train::run_training(deck_of(scratch, family.layouts.back(), "out", {}),
-                        test::session());
+    train_once(deck_of(scratch, family.layouts.back(), "out", {}));
     const checkpoint::CheckpointReader reader(scratch / "out" /
                                               cat("checkpoint-", kSavedStep));
     for (const Layout& layout : family.layouts) {

@@ -46,8 +46,9 @@ struct Case {
 
   Job submit(const std::string& options, const std::string& sbatch,
              int milliseconds) const {
-    return {run, options, words(cat("max_steps=", kSteps, " save_steps=8")), sbatch,
-            milliseconds};
+    return {run, options,
+            words(cat("max_steps=", kSteps, " save_steps=8 overwrite_output_dir=true")),
+            sbatch, milliseconds};
   }
   void await_steps(const Job& job, size_t steps) const {
     job.await_steps(run.at("out"), steps);

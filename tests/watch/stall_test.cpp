@@ -147,6 +147,66 @@ BOOST_AUTO_TEST_CASE(the_real_program_is_watched) {
   }
 }
 
+namespace {
+
+/// Runs `program` on two ranks and stops rank 1 once `ready` is there, or at once where
+/// it names nothing. Seconds from the stop to the end.
+Ended stopped_early(const std::string& program, const test::Words& arguments,
+                    const fs::path& ready) {
+  Ended ended{};
+  Stopwatch clock;
+  std::thread job([&] {
+    const auto outcome =
+        test::run_program(program, 2, arguments, {"MTRAIN_START_TIMEOUT=3"});
+    ended = {outcome.exit_code, clock.seconds(), outcome.output};
+  });
+  const pid_t process = test::await_process(cat(MTRAIN_BINARY_DIR "/bin/", program),
+                                            arguments.front(), "OMPI_COMM_WORLD_RANK=1");
+  if (!ready.empty()) test::await_file(ready);
+  clock.restart();
+  kill(process, SIGSTOP);
+  job.join();
+  return ended;
+}
+
+}  // namespace
+
+// Whatever it does then: it loads libraries, MPI starts, inputs are read, data prepared.
+BOOST_AUTO_TEST_CASE(a_rank_that_stops_before_the_first_step_is_found) {
+  if (!test::processes_are_shown()) return;
+  const test::TinyRun run("stall-early");
+  const test::Words train = {run.at("deck.ini").string(), "hang_timeout=1",
+                             "max_steps=1000000", "logging_steps=1000000"};
+  std::string records = "[";
+  for (int i = 0; i < 40000; ++i)
+    records += cat(i ? "," : "", R"({"instruction": "add 1 to )", i,
+                   R"(", "input": "", "output": ")", i + 1, R"("})");
+  test::write_text(run.at("a.json"), records + "]");
+  test::write_text(run.at("dataset_info.json"), R"({"a": {"file_name": "a.json"}})");
+  const test::Words prepare = {run.at("deck.ini").string(),
+                               "hang_timeout=1",
+                               "stage=sft",
+                               "dataset=a",
+                               "template=qwen3_nothink",
+                               cat("dataset_dir=", run.at("").string()),
+                               cat("tokenized_path=", run.at("a.h5").string()),
+                               "model_name_or_path=" MTRAIN_SOURCE_DIR
+                               "/inputs/demo/model"};
+  const std::tuple<std::string, test::Words, fs::path> cases[] = {
+      {"mtrain", train, ""},
+      {"mtrain", train, run.at("out") / "mtrain.lock"},
+      {"mprep", prepare, ""},
+      {"mprep", prepare, run.at("a.parts.h5") / "part-1"}};
+  for (const auto& [program, arguments, ready] : cases) {
+    const auto ended = stopped_early(program, arguments, ready);
+    BOOST_TEST(ended.exit_code != 0, ended.output);
+    BOOST_TEST(ended.seconds < 20, ended.output);
+    BOOST_TEST(says(ended.output, "hang: "), ended.output);
+    if (!ready.empty()) BOOST_TEST(named(ended.output) == 1, ended.output);
+    fs::remove_all(run.at("out"));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_death_ends_the_run_within_ten_seconds) {
   const auto ended = stall("kill", 2, 4, 7, {2, 2}, 12);
   BOOST_TEST(ended.exit_code != 0);

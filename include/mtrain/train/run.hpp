@@ -6,6 +6,7 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/parse.hpp"
+#include "mtrain/watch/watchdog.hpp"
 
 namespace mtrain::train {
 
@@ -14,8 +15,10 @@ namespace mtrain::train {
 void take_from_model(config::ParsedDeck& parsed);
 
 /// Runs the whole job of a deck: train, evaluate, save. Collective. Returns kExitOk, or
-/// kExitRequeue when a signal stopped it early. Throws Error.
-ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session);
+/// kExitRequeue when a signal stopped it early. Throws Error; StopRequested where the
+/// signal came before the first step or while the model was exported.
+ExitCode run_training(const config::ParsedDeck& parsed, const comm::Session& session,
+                      watch::Watchdog& watchdog);
 
 /// Reads and validates everything a run of `world_size` ranks would, and returns the plan
 /// to print, with estimates for GPUs of that name. Needs no GPU and one process only.
@@ -28,7 +31,8 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size,
 std::string search_plans(const config::ParsedDeck& parsed, int gpus,
                          const std::string& gpu);
 
-/// mprep: prepares the deck's datasets into token stores. Throws UserError.
+/// mprep: prepares the deck's datasets into token stores. Throws UserError; StopRequested
+/// where a signal asked for it: the parts that are encoded stay.
 void prepare_data(const config::ParsedDeck& parsed, const comm::Session& session);
 
 /// mprep --show N: record N of the deck's dataset as a table.

@@ -12,9 +12,10 @@ namespace mtrain::watch {
 
 struct Options {
   /// Least time without progress, in seconds, after which a rank counts as stalled. It is
-  /// more where steps take long (src/watch/patience.hpp).
+  /// more where steps take long (src/watch/patience.hpp). 0: nobody watches.
   double floor;
-  /// Where each rank writes what it was doing, as rank-RRRRR.json, when the run is ended.
+  /// Where each rank writes what it was doing, as rank-RRRRR.json, when the run is ended;
+  /// empty: nowhere.
   std::filesystem::path dump_folder;
 };
 
@@ -28,6 +29,9 @@ class Watchdog {
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
+
+  /// Other options from now on; alike on all ranks. Once nobody watches it stays so.
+  void set(const Options& options);
 
   /// Which rank is to blame for an error of this one, in a sentence; empty where that
   /// cannot be told. For errors the other ranks know nothing of; takes seconds at most.

@@ -12,6 +12,7 @@
 #include "comm/solo_communicator.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
+#include "mtrain/base/stop_request.hpp"
 #include "replica_check.hpp"
 #include "step_guard.hpp"
 #include "stop_vote.hpp"
@@ -129,13 +130,16 @@ BOOST_AUTO_TEST_CASE(what_one_rank_holds_is_not_compared) {
 
 BOOST_AUTO_TEST_CASE(signals_only_set_a_flag) {
   for (const int signal : {SIGTERM, SIGUSR1}) {
-    const StopRequest stop;
-    BOOST_TEST(!stop.received());
+    listen_for_stop();
+    BOOST_TEST(!stop_requested());
+    throw_if_stop_requested();
     std::raise(signal);
-    BOOST_TEST(stop.received());
+    BOOST_TEST(stop_requested());
+    BOOST_CHECK_EXCEPTION(throw_if_stop_requested(), StopRequested,
+                          [](const Error& e) { return e.exit_code() == kExitRequeue; });
+    stop_listening();
+    BOOST_TEST(!stop_requested());
   }
-  const StopRequest later;
-  BOOST_TEST(!later.received());
 }
 
 BOOST_AUTO_TEST_CASE(a_second_signal_of_a_kind_ends_the_process) {
@@ -144,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_second_signal_of_a_kind_ends_the_process) {
   const auto ended_by = [&](const Signals& signals) {
     const pid_t child = fork();
     if (child == 0) {
-      const StopRequest stop;
+      listen_for_stop();
       for (const int signal : signals) signal == 0 ? pause() : void(std::raise(signal));
       _exit(0);
     }
@@ -167,12 +171,12 @@ BOOST_AUTO_TEST_CASE(time_is_up_before_the_limit) {
 
 BOOST_AUTO_TEST_CASE(a_vote_counts_what_weighs_most) {
   comm::SoloCommunicator alone("world");
-  StopRequest request;
-  StopVote vote(request, std::nullopt, alone);
+  listen_for_stop();
+  StopVote vote(std::nullopt, alone);
   BOOST_TEST((vote.result() == Stop::kNo));  // before the first
   vote.start(1e9);
   BOOST_TEST((vote.result() == Stop::kNo));
-  StopVote limited(request, config::Duration{3600}, alone);
+  StopVote limited(config::Duration{3600}, alone);
   limited.start(0);
   BOOST_TEST((limited.result() == Stop::kNo));
   limited.start(3600);  // the save needs all the time there is
@@ -180,6 +184,7 @@ BOOST_AUTO_TEST_CASE(a_vote_counts_what_weighs_most) {
   std::raise(SIGUSR1);
   limited.start(3600);
   BOOST_TEST((limited.result() == Stop::kRequested));
+  stop_listening();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

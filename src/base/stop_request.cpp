@@ -1,18 +1,20 @@
-// Signal handlers of a training run; the vote asks at every step what they received.
-#include "stop_request.hpp"
+// Signal handlers of the programs; asked between steps, parts of data and chunks of
+// files.
+#include "mtrain/base/stop_request.hpp"
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <ctime>
 
-namespace mtrain::train {
+namespace mtrain {
 namespace {
 
 /// A launcher may deliver one request by two ways: to the group and to each process.
 constexpr int64_t kSameRequestMs = 200;
 
 /// When the first signal of each kind came; 0: it did not. What handlers may touch.
-std::atomic<int64_t> g_term_ms = 0, g_user_ms = 0;
+constinit std::atomic<int64_t> g_term_ms = 0, g_user_ms = 0;
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 int64_t now_ms() {
@@ -31,25 +33,33 @@ void take(int signal) {
   std::raise(signal);  // taken when the handler returns
 }
 
-}  // namespace
-
-StopRequest::StopRequest() {
-  g_term_ms = g_user_ms = 0;
+void handle_by(void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = take;
+  action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, &old_term_);
-  sigaction(SIGUSR1, &action, &old_user_);
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGUSR1, &action, nullptr);
 }
 
-StopRequest::~StopRequest() {
-  sigaction(SIGTERM, &old_term_, nullptr);
-  sigaction(SIGUSR1, &old_user_, nullptr);
+}  // namespace
+
+void listen_for_stop() noexcept {
+  handle_by(take);
 }
 
-bool StopRequest::received() const {
+void stop_listening() noexcept {
+  handle_by(SIG_DFL);
+  g_term_ms = g_user_ms = 0;
+}
+
+bool stop_requested() noexcept {
   return g_term_ms != 0 || g_user_ms != 0;
 }
 
-}  // namespace mtrain::train
+void throw_if_stop_requested() {
+  if (stop_requested())
+    throw StopRequested("stopped by request; nothing is lost, the same command goes on");
+}
+
+}  // namespace mtrain
