@@ -152,8 +152,15 @@ OutputLock::Impl::~Impl() {
 }
 
 void OutputLock::Impl::take() {
-  while (!create(file, self))
-    if (const auto text = read_lock(file)) judge(*text);
+  constexpr int kLooks = 20;
+  for (int look = 1; !create(file, self); ++look) {
+    const auto text = read_lock(file);
+    // Just created, and not written yet.
+    if (text && text->empty() && look < kLooks)
+      pause(0.05);
+    else if (text)
+      judge(*text);
+  }
 }
 
 /// Returns when the owner is gone and its file out of the way.

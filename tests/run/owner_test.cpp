@@ -96,7 +96,8 @@ BOOST_AUTO_TEST_CASE(stores_and_folders_have_owners_too) {
   const fs::path model = MTRAIN_SOURCE_DIR "/inputs/demo/model";
   const std::string owner = train::to_text(train::this_process(), 0);
   test::write_text(run.at("dataset_info.json"), R"({"a": {"file_name": "a.json"}})");
-  test::write_text(run.at("a.json"), R"([{"instruction": "1", "output": "2"}])");
+  test::write_text(run.at("a.json"),
+                   R"([{"instruction": "1", "input": "", "output": "2"}])");
   const Words deck = {run.at("deck.ini").string(),
                       "stage=sft",
                       "dataset=a",

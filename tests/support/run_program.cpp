@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -33,8 +34,9 @@ std::string command_of(const std::string& program,
 }
 
 Outcome run_shell(const std::string& command) {
+  static std::atomic<int> calls = 0;  // of several threads
   const auto errors = std::filesystem::path(MTRAIN_BINARY_DIR) / "test-scratch" /
-                      cat("stderr-", getpid(), ".txt");
+                      cat("stderr-", getpid(), "-", ++calls, ".txt");
   std::filesystem::create_directories(errors.parent_path());
   const std::string whole = command + " < /dev/null 2> " + quoted(errors.string());
   std::FILE* pipe = popen(whole.c_str(), "r");

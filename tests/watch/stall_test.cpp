@@ -179,8 +179,8 @@ BOOST_AUTO_TEST_CASE(a_rank_that_stops_before_the_first_step_is_found) {
                              "max_steps=1000000", "logging_steps=1000000"};
   std::string records = "[";
   for (int i = 0; i < 40000; ++i)
-    records += cat(i ? "," : "", R"({"instruction": "add 1 to )", i, R"(", "output": ")",
-                   i + 1, R"("})");
+    records += cat(i ? "," : "", R"({"instruction": "add 1 to )", i,
+                   R"(", "input": "", "output": ")", i + 1, R"("})");
   test::write_text(run.at("a.json"), records + "]");
   test::write_text(run.at("dataset_info.json"), R"({"a": {"file_name": "a.json"}})");
   const test::Words prepare = {run.at("deck.ini").string(),

@@ -43,6 +43,20 @@ BOOST_AUTO_TEST_CASE(short_steps_leave_the_floor) {
   BOOST_TEST(patience.limit() == 2.0);
 }
 
+// The helper thread speaks in set-up too, however long that takes.
+BOOST_AUTO_TEST_CASE(silence_has_a_limit_everywhere) {
+  Activity activity;
+  Patience patience(2);
+  patience.look(activity, 1);
+  BOOST_TEST(watch::silence_limit(2, patience.limit()) == 4.0);
+  BOOST_TEST(watch::silence_limit(2, 20) == 20.0);
+  BOOST_TEST(watch::silence_limit(2, 1) == 2.0);
+  patience.set_floor(3);
+  activity.phase(Phase::kStep);
+  patience.look(activity, 1);
+  BOOST_TEST(patience.limit() == 30.0);
+}
+
 BOOST_AUTO_TEST_CASE(any_progress_counts) {
   Activity activity;
   Patience patience(2);
