@@ -127,7 +127,7 @@ def check_stops(build, scratch):
     question, answer = "Is it so?", "Yes, it is."
     for path, content in ((f"{base}/tokenizer_config.json", tokens),
                           (f"{data}/dataset_info.json", {"one": {"file_name": "one.json"}}),
-                          (f"{data}/one.json", [{"instruction": question, "output": answer}] * 8)):
+                          (f"{data}/one.json", [{"instruction": question, "input": "", "output": answer}] * 8)):
         with open(path, "w", encoding="utf-8") as f:
             json.dump(content, f)
     out = train(build, folder, [

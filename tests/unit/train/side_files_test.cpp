@@ -55,7 +55,8 @@ json parsed(const SideFiles& files, const std::string& name) {
 
 int64_t id_of(const std::string& token) {
   std::ifstream file(kTokenizer);
-  for (const auto& added : json::parse(file).at("added_tokens"))
+  const json tokenizer = json::parse(file);
+  for (const auto& added : tokenizer.at("added_tokens"))
     if (added["content"] == token) return added["id"];
   throw Error("no " + token);
 }
