@@ -87,6 +87,10 @@ BOOST_AUTO_TEST_CASE(data_that_cannot_be_trained_on) {
   const Case c("check-data");
   c.expect(2, {"stage=dpo"}, {"stage dpo needs preference pairs"});
   c.expect(0, {"stage=dpo", "dataset=dpo_en_demo"}, {"check passed"});
+  c.expect(
+      2,
+      {"stage=dpo", "dataset=dpo_en_demo", "ref_log_probs=" + c.run.at("none").string()},
+      {"ref_log_probs: no file", "run mprep with this deck"});
   c.expect(2, {"dataset=dpo_en_demo"}, {"it is for stage dpo only"});
   c.expect(2, {"val_size=40", "do_eval=true"}, {"nothing is left to train on"});
   c.expect(2, {"gradient_accumulation_steps=11"},
