@@ -168,10 +168,11 @@ std::string quoted(const std::string& word) {
 
 }  // namespace
 
-std::string without_flags(const std::string& program, const CommandLine& line) {
+std::vector<std::string> without_flags(const std::string& program,
+                                       const CommandLine& line) {
   std::vector<std::string> words = {program, quoted(line.deck)};
   for (const std::string& word : line.overrides) words.push_back(quoted(word));
-  return join(words, " ");
+  return words;
 }
 
 std::string gpu_flags(const CommandLine& line) {

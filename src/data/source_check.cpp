@@ -166,7 +166,7 @@ class Checker {
 
   void count_rows(const Split& split, const PrepareStats& stats) {
     if (!split.trains) return;
-    if (result_.complete) {
+    if (result_.complete && malformed_ == 0) {
       result_.train_rows = stats.rows > 0                  ? stats.rows
                            : options_.stage == Stage::kDpo ? stats.samples / 2
                                                            : stats.samples;

@@ -17,6 +17,7 @@
 #include "output_check.hpp"
 #include "pair_loss.hpp"
 #include "plan.hpp"
+#include "reference_cache.hpp"
 #include "remedy.hpp"
 #include "resume.hpp"
 #include "resume_changes.hpp"
@@ -96,6 +97,7 @@ class RunCheck {
 
   void check_data() {
     bool found = false;
+    if (uses_reference_file()) faults().check([&] { require_reference_file(deck_.dpo); });
     if (!faults().check([&] { found = store_exists(deck_.data); })) return;
     const std::string& path = deck_.data.tokenized_path;
     auto options = prepare_options(deck_, path);
@@ -122,7 +124,14 @@ class RunCheck {
       read(cat("token store: ", path, ": all ", with_commas(store.num_samples()),
                " samples"));
       if (trains) require_step(store.num_rows(), true);
+      if (uses_reference_file() && description_.config)
+        read_reference(deck_, description_, store);
     });
+  }
+
+  bool uses_reference_file() const {
+    return deck_.train.stage == config::Stage::kDpo &&
+           needs_reference(deck_.dpo.pref_loss) && !deck_.dpo.ref_log_probs.empty();
   }
 
   void check_sources(const data::PrepareOptions& options, bool trains) {

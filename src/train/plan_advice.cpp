@@ -113,9 +113,11 @@ std::vector<Candidate> other_layouts(const Deck& deck, const PlannedModel& model
   return fitting_layouts(small, model, gpus, samples, gpu);
 }
 
-std::string search_line(const PlanRequest& request, int gpus, const std::string& keys) {
-  return cat("  all layouts that fit: ", request.command, keys, " --plan-search ", gpus,
-             request.gpu_flags, "\n");
+std::string search_line(const PlanRequest& request, int gpus, const Deck& before,
+                        const Deck& after) {
+  return cat(
+      "  all layouts that fit: ", command_with(request, changed_keys(before, after)),
+      " --plan-search ", gpus, request.gpu_flags, "\n");
 }
 
 /// From how many GPUs on there is a layout, with micro-batches of one sample.
@@ -124,7 +126,6 @@ std::string more_gpus(const Deck& deck, const PlannedModel& model,
   constexpr int kMostTimes = 64;
   Deck small = deck;
   small.train.per_device_train_batch_size = 1;
-  const std::string keys = as_arguments(changed_keys(deck, small));
   const std::string none =
       cat("  no combination of these keys fits ", request.ranks, " of these GPUs");
   for (int times = 2; times <= kMostTimes; times *= 2) {
@@ -133,7 +134,7 @@ std::string more_gpus(const Deck& deck, const PlannedModel& model,
     const int64_t samples = samples_a_step(deck, request.ranks) * times;
     if (!some_layout_fits(small, model, gpus, samples, gpu)) continue;
     return cat(none, "; ", gpus, " would do, or a lower cutoff_len\n",
-               search_line(request, gpus, keys.empty() ? "" : " " + keys));
+               search_line(request, gpus, deck, small));
   }
   return cat(none, ", nor ", request.ranks * kMostTimes,
              " of them: lower cutoff_len, or take GPUs with more memory\n");
@@ -175,7 +176,7 @@ std::string combined_advice(const Deck& deck, const PlannedModel& model,
   return cat("  with this it fits:\n    ", as_arguments(changed_keys(deck, found->deck)),
              "\n    leaves ", human_bytes(found->bytes), ", ",
              slower(found->seconds, now.seconds), "\n",
-             search_line(request, request.ranks, ""));
+             search_line(request, request.ranks, deck, deck));
 }
 
 }  // namespace mtrain::train

@@ -126,6 +126,20 @@ std::string in_words(const std::vector<std::pair<std::string, std::string>>& key
   return join(words, ", ");
 }
 
+std::string command_with(const PlanRequest& request,
+                         const std::vector<std::pair<std::string, std::string>>& keys) {
+  std::vector<std::string> words;
+  for (const std::string& word : request.command) {
+    const std::string name = word.substr(0, word.find('='));
+    const bool replaced = std::ranges::any_of(keys, [&](const auto& key) {
+      return name == key.first || name.ends_with("." + key.first);
+    });
+    if (!replaced) words.push_back(word);
+  }
+  if (!keys.empty()) words.push_back(as_arguments(keys));
+  return join(words, " ");
+}
+
 std::string as_arguments(const std::vector<std::pair<std::string, std::string>>& keys) {
   std::vector<std::string> words;
   for (const auto& [key, value] : keys)

@@ -85,6 +85,11 @@ std::string in_words(const std::vector<std::pair<std::string, std::string>>& key
 /// As words of the command line: "key=value key=value".
 std::string as_arguments(const std::vector<std::pair<std::string, std::string>>& keys);
 
+/// The user's own line with these keys in place of those it has: a key may stand there
+/// once.
+std::string command_with(const PlanRequest& request,
+                         const std::vector<std::pair<std::string, std::string>>& keys);
+
 /// Recomputes whole layers, each by itself.
 void recompute_all(config::Deck& deck);
 

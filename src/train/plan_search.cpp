@@ -176,8 +176,8 @@ std::string search_table(const Deck& deck, const PlannedModel& model,
     return text +
            "  none fits: use more GPUs, a smaller per_device_train_batch_size or "
            "a lower cutoff_len\n";
-  return cat(text, "the first of them: ", request.command, " ",
-             as_arguments(changed_keys(deck, found.front().deck)), "\n");
+  return cat(text, "the first of them: ",
+             command_with(request, changed_keys(deck, found.front().deck)), "\n");
 }
 
 }  // namespace mtrain::train

@@ -164,11 +164,17 @@ std::string reference_key(const config::Deck& deck, const ModelDescription& desc
   return cat("log_probs.", data_key(store), ".", model_key(deck, description));
 }
 
+void require_reference_file(const config::Dpo& dpo) {
+  const std::string& path = dpo.ref_log_probs;
+  if (!path.empty() && !fs::exists(path))
+    throw UserError(cat("ref_log_probs: no file ", path), kRemedy);
+}
+
 std::vector<double> read_reference(const config::Deck& deck,
                                    const ModelDescription& description,
                                    const data::TokenStoreReader& store) {
   const std::string& path = deck.dpo.ref_log_probs;
-  if (!fs::exists(path)) throw UserError(cat("ref_log_probs: no file ", path), kRemedy);
+  require_reference_file(deck.dpo);
   const auto source = checkpoint::open_safetensors(path);
   const std::string key = reference_key(deck, description, store);
   const auto* info = source->find(key);

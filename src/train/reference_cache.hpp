@@ -17,6 +17,9 @@ namespace mtrain::train {
 std::string reference_key(const config::Deck& deck, const ModelDescription& description,
                           const data::TokenStoreReader& store);
 
+/// UserError where the deck names such a file and it is not there.
+void require_reference_file(const config::Dpo& dpo);
+
 /// Log-probabilities of the samples of `store`, from the file that the deck names.
 /// UserError where there is none, or none of this model and store.
 std::vector<double> read_reference(const config::Deck& deck,

@@ -13,6 +13,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// `words` without the keys that `more` gives, and these.
+Words replaced(Words words, const Words& more) {
+  for (const auto& word : more)
+    std::erase_if(words, [&](const std::string& old) {
+      return old.starts_with(word.substr(0, word.find('=')) + "=");
+    });
+  return words + more;
+}
+
 /// A model of random weights and the datasets of the decks in inputs/, for stage sft.
 struct Case {
   explicit Case(const std::string& name) : run(name) {
@@ -41,7 +50,7 @@ struct Case {
   void expect(int code, const Words& more, const Words& parts) const {
     BOOST_TEST_CONTEXT(join(more, " ")) {
       const std::string before = test::listing(run.at(""));
-      const auto outcome = run.run(1, keys() + more);
+      const auto outcome = run.run(1, replaced(keys(), more));
       BOOST_TEST(outcome.exit_code == code, outcome.output);
       for (const auto& part : parts)
         BOOST_TEST(outcome.output.find(part) != std::string::npos, part
@@ -87,6 +96,10 @@ BOOST_AUTO_TEST_CASE(data_that_cannot_be_trained_on) {
   const Case c("check-data");
   c.expect(2, {"stage=dpo"}, {"stage dpo needs preference pairs"});
   c.expect(0, {"stage=dpo", "dataset=dpo_en_demo"}, {"check passed"});
+  c.expect(
+      2,
+      {"stage=dpo", "dataset=dpo_en_demo", "ref_log_probs=" + c.run.at("none").string()},
+      {"ref_log_probs: no file", "run mprep with this deck"});
   c.expect(2, {"dataset=dpo_en_demo"}, {"it is for stage dpo only"});
   c.expect(2, {"val_size=40", "do_eval=true"}, {"nothing is left to train on"});
   c.expect(2, {"gradient_accumulation_steps=11"},

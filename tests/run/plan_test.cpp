@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(shipped_decks_are_planned_in_a_moment) {
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_a_fault) {
   const Shipped shipped{"qwen3_full.ini", dense_4b()};
   const std::vector<std::string> small = {"--check", "--world-size", "8", "--gpu",
-                                          "4090"};
+                                          "4090:memory=14GiB"};
   const auto refused = plan(shipped, small);
   BOOST_TEST(refused.exit_code == 2, refused.output);
   for (const char* part : {"it does not fit: the fullest rank needs", "--allow-oom",

@@ -32,8 +32,10 @@ struct CommandLine {
   std::vector<std::string> overrides;
 };
 
-/// "PROGRAM DECK key=value ..." of the line, to be typed again with other flags.
-std::string without_flags(const std::string& program, const CommandLine& line);
+/// PROGRAM DECK key=value ... of the line, as words of a shell, to be typed again with
+/// other flags.
+std::vector<std::string> without_flags(const std::string& program,
+                                       const CommandLine& line);
 /// " --gpu NAME" of the line, and its table.
 std::string gpu_flags(const CommandLine& line);
 

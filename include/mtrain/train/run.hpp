@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/fault_list.hpp"
@@ -31,7 +32,8 @@ struct PlanRequest {
   int ranks;
   std::string gpu;        ///< whose rates are taken, as --gpu has it
   std::string gpu_table;  ///< a file of more GPUs; empty for none
-  std::string command;    ///< "mtrain run.ini key=value", to be shown with other flags
+  /// mtrain run.ini key=value ..., to be shown with other keys and flags.
+  std::vector<std::string> command;
   std::string gpu_flags;  ///< " --gpu h200", to be shown with it
 };
 

@@ -131,8 +131,7 @@ BOOST_AUTO_TEST_CASE(the_plan_lists_every_stage) {
   config::Deck on_cpus = deck(1, 2);
   on_cpus.parallel.device = config::Device::kCpu;
   on_cpus.data.cutoff_len = 64;
-  const std::string text =
-      make_plan(on_cpus, *model(), {4, "h200", "", "mtrain", ""}).text;
+  const std::string text = make_plan(on_cpus, *model(), {4, "h200", "", {}, ""}).text;
   BOOST_TEST(contains(text, "4 ranks: tp1 pp2 dp2"), text);
   BOOST_TEST(contains(text, "global batch 8 samples"), text);
   BOOST_TEST(contains(text, " 0-2 "), text);
