@@ -91,12 +91,21 @@ std::optional<fs::path> newest_checkpoint(const fs::path& output_dir) {
 }
 
 std::vector<std::string> prune_checkpoints(const fs::path& output_dir, int keep,
-                                           int64_t newest) {
+                                           int64_t newest, std::optional<int64_t> best) {
   MT_CHECK(keep >= 1, "keep ", keep, " checkpoints");
-  std::vector<std::string> names;
-  for (const fs::path& folder : list_checkpoints(output_dir)) {
+  std::vector<fs::path> ours;
+  bool best_is_older = false;
+  for (fs::path& folder : list_checkpoints(output_dir)) {
+    const int64_t step = step_of(folder.filename(), "").value();
     // Later ones are of another course of the run; what they are worth is not known.
-    if (step_of(folder.filename(), "").value() > newest || keep-- > 0) continue;
+    if (step > newest) continue;
+    best_is_older |= best == step && ours.size() >= static_cast<size_t>(keep);
+    ours.push_back(std::move(folder));
+  }
+  if (best_is_older) keep = std::max(1, keep - 1);
+  std::vector<std::string> names;
+  for (const fs::path& folder : ours) {
+    if (keep-- > 0 || best == step_of(folder.filename(), "")) continue;
     const fs::path temporary = folder.string() + kTemporary;
     remove_folder(temporary);
     rename_file(folder, temporary);

@@ -2,6 +2,7 @@
 #include "aliases.hpp"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "key_table.hpp"
 
@@ -84,20 +85,23 @@ Translation translate_kwargs(const RawValue& raw, double learning_rate) {
   return all;
 }
 
-Translation translate_strategy(const RawValue& raw, Keys if_no, Keys if_steps,
-                               const std::string& instead) {
-  if (raw.text == "no" || raw.text == "false" || raw.null)
-    return to_keys(std::move(if_no));
-  if (raw.text == "steps") return to_keys(std::move(if_steps));
-  return to_fault("only no and steps are supported", instead);
-}
-
-Alias eval_alias(const std::string& name) {
-  return {name, "steps means do_eval = true, no means do_eval = false",
-          [](const RawValue& raw, double) {
-            return translate_strategy(raw, {{"do_eval", "false"}}, {{"do_eval", "true"}},
-                                      "write steps and eval_steps");
-          }};
+/// What is computed again in the backward pass, where the deck does not say it otherwise.
+std::vector<Alias> recompute_aliases() {
+  const std::string kept =
+      " leaves recompute_granularity as it is: nothing is computed again unless it says "
+      "so";
+  Alias on = switched("gradient_checkpointing",
+                      "true means recompute_granularity = full, false nothing; "
+                      "recompute_granularity wins",
+                      to_keys({{"recompute_granularity", "full"}}),
+                      to_warning("gradient_checkpointing = false" + kept));
+  Alias off = switched("disable_gradient_checkpointing",
+                       "true means recompute_granularity = none, false nothing; "
+                       "recompute_granularity wins",
+                       to_keys({{"recompute_granularity", "none"}}),
+                       to_warning("disable_gradient_checkpointing = false" + kept));
+  on.yields = off.yields = true;
+  return {on, off};
 }
 
 std::vector<Alias> schedule_aliases() {
@@ -131,14 +135,10 @@ std::vector<Alias> make_aliases() {
       switched("disable_shuffling", "true means shuffle = false",
                to_keys({{"shuffle", "false"}}), to_keys({{"shuffle", "true"}})),
       renamed("full_determinism", "deterministic"),
-      eval_alias("eval_strategy"),
-      eval_alias("evaluation_strategy"),
-      {"save_strategy", "no means save_steps = 0; steps is the only other one supported",
-       [](const RawValue& raw, double) {
-         return translate_strategy(raw, {{"save_steps", "0"}}, {}, "write save_steps");
-       }},
+      renamed("evaluation_strategy", "eval_strategy"),
   };
   for (Alias& alias : schedule_aliases()) all.push_back(std::move(alias));
+  for (Alias& alias : recompute_aliases()) all.push_back(std::move(alias));
   return all;
 }
 
@@ -156,6 +156,8 @@ void translate_value(Entry& entry) {
       (text == "adamw_torch" || text == "adamw_torch_fused" || text == "adamw_hf")) {
     entry.value.text = "adamw";
   }
+  const bool strategy = entry.name == "save_strategy" || entry.name == "eval_strategy";
+  if (strategy && (text == "false" || text == "False")) entry.value.text = "no";
   double share = 0;
   const bool below_one = !parse_real(text, from_below(0, 1), share) && share > 0;
   if (entry.name == "warmup_steps" && below_one) entry.name = "warmup_ratio";
@@ -180,6 +182,8 @@ const std::vector<Alias>& all_aliases() {
 std::vector<Entry> expand_aliases(std::vector<Entry> entries, Faults& faults,
                                   std::vector<std::string>& warnings) {
   const double learning_rate = learning_rate_of(entries);
+  std::set<std::string> given;
+  for (const Entry& entry : entries) given.insert(entry.name);
   std::vector<Entry> out;
   for (Entry& entry : entries) {
     const Alias* alias = find_alias(entry.name);
@@ -201,6 +205,11 @@ std::vector<Entry> expand_aliases(std::vector<Entry> entries, Faults& faults,
       warnings.push_back(cat(place, ": ", translation.warning));
     }
     for (auto& [name, text] : translation.keys) {
+      if (alias->yields && given.contains(name)) {
+        warnings.push_back(cat(place, ": ", entry.name, " = ", shown(entry.value.text),
+                               " has no effect: ", name, " is given, and wins"));
+        continue;
+      }
       Entry real{"", name, {}, entry.origin};
       real.value.text = text;
       out.push_back(std::move(real));

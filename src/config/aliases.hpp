@@ -23,6 +23,7 @@ struct Alias {
   std::string meaning;  ///< one line for the documentation
   /// `learning_rate` is the resolved one: a rate of it becomes an absolute value.
   std::function<Translation(const RawValue&, double learning_rate)> translate;
+  bool yields = false;  ///< to its key where the deck gives that, too
 };
 
 const std::vector<Alias>& all_aliases();

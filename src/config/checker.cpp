@@ -90,6 +90,9 @@ void derive_values(Checker& checker) {
   if (!checker.given("resume_from_checkpoint") && deck.checkpoint.overwrite_output_dir) {
     deck.model.resume_from_checkpoint = "none";
   }
+  // As the trainer of transformers, which evaluates where a strategy is given.
+  if (!checker.given("do_eval") && checker.given("eval_strategy"))
+    deck.train.do_eval = deck.log.eval_strategy != Strategy::kNo;
   if (deck.data.neat_packing) {
     if (deck.data.packing == false) {
       checker.no_effect("packing", "neat_packing = true switches packing on");

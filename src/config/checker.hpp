@@ -53,6 +53,7 @@ void check_parallel(Checker& checker);
 void check_data(Checker& checker);
 void check_train(Checker& checker);
 void check_optimizer(Checker& checker);
+void check_output(Checker& checker);
 /// Values of capabilities that are not built yet.
 void check_built(Checker& checker);
 

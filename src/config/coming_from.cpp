@@ -48,7 +48,8 @@ behind keys that only mtrain has.
 
 /// Keys that neither LLaMA-Factory, nor its trainer, nor Megatron-LM has.
 const char* const kOwnKeys =
-    "async_save attention_backend backend balance_micro_batches compat deterministic "
+    "accept_changes async_save attention_backend backend balance_micro_batches compat "
+    "deterministic "
     "device "
     "dtype hang_timeout init_seed log_per_rank loss_average max_nonfinite_steps max_time "
     "model_config on_nonfinite_step profile_step pt_packing ref_log_probs shuffle "

@@ -90,6 +90,7 @@ void take_flag(const po::option& option, CommandLine& out, Faults& faults) {
   if (name == "quiet") out.quiet = true;
   if (name == "dump-deck") out.dump_deck = true;
   if (name == "ranks") out.ranks = true;
+  if (name == "accept-changes") out.overrides.push_back("accept_changes=true");
   if (name == "dump-reference") out.dump_reference = true;
   if (name == "doctor") out.doctor = true;
   if (name == "gpu") out.gpu = option.value.empty() ? "" : option.value.front();

@@ -121,6 +121,10 @@ std::vector<Flag> flags_of(Purpose program) {
       {"ranks", "",
        "print the smallest number of ranks the deck's layout fits (others are "
        "multiples of it), and end"});
+  flags.push_back(
+      {"accept-changes", "",
+       "go on from a checkpoint although the deck says to train otherwise now: "
+       "accept_changes = true"});
   flags.push_back({"dump-deck", "",
                    "print the resolved deck with the origin of every value, and end"});
   flags.push_back({"dump-reference", "", "print docs/deck.md, and end", true});

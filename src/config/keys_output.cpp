@@ -3,6 +3,22 @@
 
 namespace mtrain::config {
 
+namespace {
+
+void declare_best_model(std::vector<Key>& keys) {
+  SectionKeys<Checkpoint> best(keys, "checkpoint", &Deck::checkpoint);
+  best.add("load_best_model_at_end", &Checkpoint::load_best_model_at_end, false,
+           any_value(),
+           "keep the checkpoint with the best evaluation, and export it at the end");
+  best.add("metric_for_best_model", &Checkpoint::metric_for_best_model, "",
+           one_of_or_empty({"loss", "eval_loss"}),
+           "figure of the evaluation that decides; null: loss");
+  best.add("greater_is_better", &Checkpoint::greater_is_better, {}, any_value(),
+           "whether the largest is the best; null: no, as it is a loss");
+}
+
+}  // namespace
+
 void declare_checkpoint(std::vector<Key>& keys) {
   SectionKeys<Checkpoint> checkpoint(keys, "checkpoint", &Deck::checkpoint);
   checkpoint.add("output_dir", &Checkpoint::output_dir, "", any_value(),
@@ -10,6 +26,16 @@ void declare_checkpoint(std::vector<Key>& keys) {
   checkpoint.add("overwrite_output_dir", &Checkpoint::overwrite_output_dir, false,
                  any_value(),
                  "use output_dir even if it holds the results of another run");
+  checkpoint
+      .add(
+          "accept_changes", &Checkpoint::accept_changes, false, any_value(),
+          "go on from a checkpoint although the deck, the model or the data say to train "
+          "otherwise now")
+      .with_note("Also --accept-changes; what differs is listed in any case.");
+  checkpoint.add("save_strategy", &Checkpoint::save_strategy, Strategy::kSteps,
+                 any_value(),
+                 "when checkpoints are saved besides the end: never, every save_steps "
+                 "steps, or with each epoch");
   checkpoint.add("save_steps", &Checkpoint::save_steps, 500, at_least(0),
                  "steps between checkpoints; 0: only at the end");
   checkpoint.add("save_total_limit", &Checkpoint::save_total_limit, {}, at_least(1),
@@ -20,6 +46,7 @@ void declare_checkpoint(std::vector<Key>& keys) {
                  "save weights without optimizer state: smaller, but cannot be resumed");
   checkpoint.add("async_save", &Checkpoint::async_save, true, any_value(),
                  "write checkpoints while training goes on");
+  declare_best_model(keys);
 }
 
 void declare_dpo(std::vector<Key>& keys) {
@@ -47,8 +74,18 @@ void declare_log(std::vector<Key>& keys) {
           "where figures go besides trainer_log.jsonl: event files in output_dir/runs");
   log.add("plot_loss", &Log::plot_loss, false, any_value(),
           "draw training_loss.svg and, of models with experts, moe_load.svg");
+  log.add(
+         "eval_strategy", &Log::eval_strategy, Strategy::kSteps, any_value(),
+         "when do_eval evaluates besides the end: never, every eval_steps steps, or with "
+         "each epoch; given, it switches do_eval on")
+      .with_note("The reference's default is no.");
   log.add("eval_steps", &Log::eval_steps, {}, at_least(1),
           "steps between evaluations; null: logging_steps");
+  log.add("eval_on_start", &Log::eval_on_start, true, any_value(),
+          "evaluate before the first step, too")
+      .with_note(
+          "The reference's default is false: its first figure has nothing to "
+          "compare with.");
   log.add("log_per_rank", &Log::log_per_rank, false, any_value(),
           "one log file for each rank, in output_dir/logs");
   log.add("profile_step", &Log::profile_step, {}, at_least(1),

@@ -23,9 +23,7 @@ void add_run_names(std::vector<NameGroup>& groups) {
        "eval_do_concat_batches eval_use_gather_object batch_eval_metrics "
        "jit_mode_eval bf16_full_eval",
        "", "evaluation uses the batches and precision of training"},
-      {kRefused, "eval_on_start load_best_model_at_end fp16_full_eval", "", "remove it"},
-      {kNoEffect, "metric_for_best_model greater_is_better", "",
-       "the best model is not tracked"},
+      {kRefused, "fp16_full_eval", "", "remove it"},
       {kRefused, "fp16", "", "fp16 would need loss scaling; write bf16 = true"},
       {kNoEffect, "fp16_opt_level fp16_backend half_precision_backend", "",
        "it concerns fp16 only, which is not supported"},
@@ -34,12 +32,9 @@ void add_run_names(std::vector<NameGroup>& groups) {
       {kRefused, "use_cpu no_cuda", "", "write device = cpu"},
       {kRefused, "use_mps_device use_ipex tpu_num_cores", "",
        "only cuda and cpu are supported; write device = cuda or device = cpu"},
-      {kRefused, "gradient_checkpointing activation_checkpointing", "",
-       "write recompute_granularity = full"},
-      {kNoEffect,
-       "gradient_checkpointing_kwargs activation_checkpointing_kwargs "
-       "disable_gradient_checkpointing",
-       "", "recompute_granularity decides what is computed again"},
+      {kRefused, "activation_checkpointing", "", "write recompute_granularity = full"},
+      {kNoEffect, "gradient_checkpointing_kwargs activation_checkpointing_kwargs", "",
+       "recompute_granularity decides what is computed again"},
       {kRefused, "auto_find_batch_size", "",
        "the batch is never changed behind your back; mtrain --check prints the memory "
        "plan"},
@@ -49,7 +44,10 @@ void add_run_names(std::vector<NameGroup>& groups) {
 
 void add_optimizer_names(std::vector<NameGroup>& groups) {
   const std::vector<NameGroup> optimizer = {
-      {kRefused, "label_smoothing_factor neftune_noise_alpha", "", "remove it"},
+      {kRefused, "label_smoothing_factor", "", "remove it"},
+      {kRefused, "neftune_noise_alpha", "",
+       "noise on embeddings is not built: training is a function of data and seed alone; "
+       "remove it"},
       {kRefused, "adafactor optim_args optim_target_modules", "",
        "optim = adamw is the only optimizer"},
       {kNoEffect, "average_tokens_across_devices", "",

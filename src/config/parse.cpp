@@ -187,6 +187,7 @@ ParsedDeck parse_deck(const DeckText& source, const std::vector<std::string>& ov
   check_data(checker);
   check_train(checker);
   check_optimizer(checker);
+  check_output(checker);
   check_built(checker);
   faults.throw_if_any(cat("deck ", text.name));
   return parsed;

@@ -121,7 +121,7 @@ void check_evaluation(Checker& checker) {
   if (checker.purpose() == Purpose::kPrepare) return;
   const bool has_data = data.val_size > 0 || !data.eval_dataset.empty();
   if (deck.train.do_eval && !has_data && data.tokenized_path.empty()) {
-    checker.fault({"do_eval", "val_size", "eval_dataset"},
+    checker.fault({"do_eval", "eval_strategy", "val_size", "eval_dataset"},
                   "do_eval = true, but there is nothing to evaluate on",
                   "write eval_dataset = NAME");
   }

@@ -238,9 +238,6 @@ void check_train(Checker& checker) {
     checker.no_effect("num_train_epochs",
                       cat("max_steps = ", deck.train.max_steps, " wins"));
   }
-  if (deck.checkpoint.save_steps == 0) {
-    checker.no_effect("save_total_limit", "save_steps = 0 saves once, at the end");
-  }
   check_recompute(checker);
   check_balance(checker);
   check_preferences(checker);

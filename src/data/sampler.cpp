@@ -72,6 +72,30 @@ int64_t Sampler::cursor_of_step(int64_t step) const {
   return step / per_epoch * options_.num_samples + step % per_epoch * global_batch_size_;
 }
 
+double Sampler::steps_done(int64_t cursor) const {
+  const auto per_epoch = static_cast<double>(steps_per_epoch());
+  const auto offset = static_cast<double>(cursor % options_.num_samples) /
+                      static_cast<double>(global_batch_size_);
+  return static_cast<double>(cursor / options_.num_samples) * per_epoch +
+         std::min(offset, per_epoch);
+}
+
+int64_t Sampler::steps_until(int64_t cursor, int64_t end) const {
+  const int64_t first = start(cursor), n = options_.num_samples;
+  if (first >= end) return 0;
+  const auto whole_up = [&](int64_t samples) {
+    return (samples + global_batch_size_ - 1) / global_batch_size_;
+  };
+  const int64_t epochs = end / n - first / n;
+  if (epochs == 0) return whole_up(end - first);
+  return (n - first % n) / global_batch_size_ + (epochs - 1) * steps_per_epoch() +
+         whole_up(end % n);
+}
+
+bool Sampler::ends_epoch(int64_t cursor) const {
+  return cursor > 0 && start(cursor) % options_.num_samples == 0;
+}
+
 // An epoch is over after its last whole step, whatever is dropped behind it.
 double Sampler::epoch(int64_t cursor) const {
   const double used = static_cast<double>(steps_per_epoch() * global_batch_size_);

@@ -1,10 +1,12 @@
 // Owns reading a token store: checks all of its structure when opened, then reads samples
 // one by one. Called by the trainer and by mprep --show.
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 #include <vector>
 
 #include "h5_handle.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "token_store_fence.hpp"
@@ -73,6 +75,11 @@ void check_labels(const std::string& path, int64_t first,
   for (size_t i = 0; i < labels.size(); ++i)
     if (labels[i] < 0 && labels[i] != kIgnoreLabel)
       refuse_value(path, store::kLabels, first + static_cast<int64_t>(i), labels[i]);
+}
+
+template <class T>
+uint32_t crc_of(uint32_t crc, const std::vector<T>& values) {
+  return crc32c(crc, values.data(), values.size() * sizeof(T));
 }
 
 }  // namespace
@@ -199,13 +206,16 @@ std::pair<int64_t, int64_t> TokenStoreReader::row_samples(int64_t r) const {
 }
 
 StoreScan TokenStoreReader::scan() const {
-  StoreScan result{-1, num_tokens(), 0, 0};
+  StoreScan result{-1, num_tokens(), 0, 0, {}};
+  uint32_t ids_crc = 0, labels_crc = 0;
   int64_t sample = 0;
   bool counted = false;  // whether `sample` has a target already
   for (int64_t first = 0; first < num_tokens(); first += kScanElements) {
     const int64_t count = std::min(kScanElements, num_tokens() - first);
     const auto ids = impl_->read_ids(first, count);
     const auto labels = impl_->read_labels(first, count);
+    ids_crc = crc_of(ids_crc, ids);
+    labels_crc = crc_of(labels_crc, labels);
     result.max_token_id =
         std::max({result.max_token_id, *std::max_element(ids.begin(), ids.end()),
                   *std::max_element(labels.begin(), labels.end())});
@@ -221,6 +231,10 @@ StoreScan TokenStoreReader::scan() const {
       counted = true;
     }
   }
+  const uint32_t division = crc_of(crc_of(0, impl_->sample_offsets), impl_->row_offsets);
+  char text[32];
+  std::snprintf(text, sizeof text, "%08x%08x%08x", ids_crc, labels_crc, division);
+  result.content = text;
   return result;
 }
 

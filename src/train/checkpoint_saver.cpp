@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "best_checkpoint.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/data/token_store.hpp"
@@ -174,8 +175,9 @@ void CheckpointSaver::commit(const Cancelled&) {
   // Every rank has read its file back already; what is left is how they fit together.
   const checkpoint::CheckpointReader reader(installed_);
   reader.deck_text();
-  checkpoint::prune_checkpoints(
-      options_.output_dir, static_cast<int>(*options_.save_total_limit), state_.step);
+  checkpoint::prune_checkpoints(options_.output_dir,
+                                static_cast<int>(*options_.save_total_limit), state_.step,
+                                best_step(state_.extra));
 }
 
 double CheckpointSaver::expected_seconds() const {

@@ -10,8 +10,8 @@
 namespace mtrain::train {
 namespace {
 
-double ratio(int64_t part, int64_t whole) {
-  return static_cast<double>(part) / static_cast<double>(std::max<int64_t>(1, whole));
+double ratio(double part, double whole) {
+  return part / std::max(1.0, whole);
 }
 
 /// Half a cosine wave from 1 to 0.
@@ -34,14 +34,13 @@ double decay(config::DecayStyle style, double progress) {
 }  // namespace
 
 LrSchedule::LrSchedule(const config::Optimizer& options, int64_t total)
-    : options_(options), total_(total), warmup_(options.warmup_steps) {
-  if (warmup_ == 0) {
-    warmup_ = static_cast<int64_t>(
-        std::ceil(static_cast<double>(total) * options.warmup_ratio));
-  }
+    : options_(options),
+      total_(static_cast<double>(total)),
+      warmup_(static_cast<double>(options.warmup_steps)) {
+  if (warmup_ == 0) warmup_ = std::ceil(total_ * options.warmup_ratio);
 }
 
-double LrSchedule::factor(int64_t i) const {
+double LrSchedule::factor(double i) const {
   using config::LrScheduler;
   const auto type = options_.lr_scheduler_type;
   if (type == LrScheduler::kConstant) return 1.0;
@@ -58,8 +57,8 @@ double LrSchedule::factor(int64_t i) const {
       return cosine(progress) * (1.0 - least) + least;
     }
     case LrScheduler::kInverseSqrt: {
-      constexpr int64_t kDefaultTimescale = 10000;
-      const int64_t timescale = warmup_ > 0 ? warmup_ : kDefaultTimescale;
+      constexpr double kDefaultTimescale = 10000;
+      const double timescale = warmup_ > 0 ? warmup_ : kDefaultTimescale;
       return 1.0 / std::sqrt(ratio(i + timescale - warmup_, timescale));
     }
     default:
@@ -68,12 +67,12 @@ double LrSchedule::factor(int64_t i) const {
 }
 
 /// Warm-up, then constant, then the last lr_wsd_decay_iters down to min_lr.
-double LrSchedule::stable_decay_factor(int64_t i) const {
+double LrSchedule::stable_decay_factor(double i) const {
   const double least = options_.min_lr.value_or(0.0) / options_.learning_rate;
   const auto scaled = [&](double f) { return std::max(0.0, f * (1.0 - least) + least); };
-  const int64_t decay_steps = options_.lr_wsd_decay_iters.value_or(0);
+  const auto decay_steps = static_cast<double>(options_.lr_wsd_decay_iters.value_or(0));
   // May lie inside the warm-up; the decay ends with the run all the same.
-  const int64_t decay_begin = total_ - decay_steps;
+  const double decay_begin = total_ - decay_steps;
   if (i < warmup_) return scaled(ratio(i, warmup_));
   if (i < decay_begin) return 1.0;
   if (i >= decay_begin + decay_steps) return least;

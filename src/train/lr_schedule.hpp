@@ -7,7 +7,8 @@
 
 namespace mtrain::train {
 
-/// The schedules of Hugging Face's get_scheduler, as pure functions of the update index.
+/// The schedules of Hugging Face's get_scheduler, as pure functions of the update index,
+/// which lies between two where a run went on with another global batch.
 class LrSchedule {
  public:
   /// `total` updates; warm-up is warmup_steps, or ceil(total * warmup_ratio) when that is
@@ -15,15 +16,15 @@ class LrSchedule {
   LrSchedule(const config::Optimizer& options, int64_t total);
 
   /// Learning rate of update `index`, counted from 0: warm-up begins at 0.
-  double rate(int64_t index) const { return options_.learning_rate * factor(index); }
+  double rate(double index) const { return options_.learning_rate * factor(index); }
 
  private:
-  double factor(int64_t index) const;
-  double stable_decay_factor(int64_t index) const;
+  double factor(double index) const;
+  double stable_decay_factor(double index) const;
 
   config::Optimizer options_;
-  int64_t total_;
-  int64_t warmup_;
+  double total_;
+  double warmup_;
 };
 
 }  // namespace mtrain::train

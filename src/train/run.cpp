@@ -7,6 +7,7 @@
 #include "plan.hpp"
 #include "plan_parts.hpp"
 #include "reference_cache.hpp"
+#include "resume_changes.hpp"
 #include "token_stores.hpp"
 #include "trainer.hpp"
 
@@ -47,6 +48,7 @@ std::string check_run(const config::ParsedDeck& parsed, int world_size,
   const ModelDescription description = read_model_description(parsed.deck.model);
   check_layout(parsed.deck, *description.config, world_size);
   check_files(parsed.deck, *description.config);
+  check_resuming(parsed.deck, description, world_size);
   return plan_text(parsed.deck, *description.config, world_size, gpu);
 }
 

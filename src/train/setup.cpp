@@ -45,6 +45,7 @@ Trainer::Trainer(const config::ParsedDeck& parsed, const comm::Session& session)
                                 choose_backend(parsed.deck.parallel.backend, device_))),
       vote_(stop_, parsed.deck.train.max_time, *groups_.world),
       guard_(parsed.deck.train, 0),
+      best_(parsed.deck.checkpoint),
       eval_loss_(std::nan("")) {
   start_phases_.push_back(
       formatted("launch, MPI, device %.2f s", seconds_since_process_start()));
@@ -72,20 +73,18 @@ void Trainer::read_inputs() {
   });
   resume_from_ = checkpoint_to_resume(deck_, session_);
   session_.agree([&] {
+    if (!resume_from_) return;
+    resumed_.emplace(*resume_from_);
+    check_changes(*resumed_, deck_, description_, session_.world_size());
+  });
+  session_.agree([&] {
     if (session_.rank() == 0) {
       prepare_output_dir(deck_, continues_in(deck_.checkpoint.output_dir, resume_from_));
     }
   });
-  stores_ = token_stores(deck_, session_);
-  session_.agree([&] {
-    if (session_.rank() != 0) return;
-    const int64_t vocab = description_.config->vocab_size();
-    check_store(stores_.train, deck_.train.stage, vocab);
-    if (stores_.eval) check_store(*stores_.eval, deck_.train.stage, vocab);
-  });
+  read_stores();
   session_.agree([&] {
     const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
-    train_store_.emplace(stores_.train);
     loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
                     dp_rank);
     padding_ = compat_padding(deck_);
@@ -96,8 +95,13 @@ void Trainer::read_inputs() {
         return length * config->flops_per_token(length);
       });
     }
-    total_steps_ = total_steps();
-    schedule_.emplace(deck_.optimizer, total_steps_);
+    set_course(loader_->sampler().global_batch_size());
+    if (!stores_.eval && deck_.checkpoint.load_best_model_at_end) {
+      throw UserError(
+          cat("load_best_model_at_end = true, but ", eval_store_path(stores_.train),
+              " is not there: nothing to evaluate on"),
+          "give val_size or eval_dataset, or remove load_best_model_at_end");
+    }
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
     eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
@@ -106,10 +110,26 @@ void Trainer::read_inputs() {
   });
 }
 
-int64_t Trainer::total_steps() const {
-  if (deck_.train.max_steps >= 0) return deck_.train.max_steps;
-  const auto per_epoch = static_cast<double>(loader_->sampler().steps_per_epoch());
-  return static_cast<int64_t>(std::ceil(deck_.train.num_train_epochs * per_epoch));
+void Trainer::read_stores() {
+  stores_ = token_stores(deck_, session_);
+  session_.agree([&] {
+    if (session_.rank() != 0) return;
+    const int64_t vocab = description_.config->vocab_size();
+    data_.content = check_store(stores_.train, deck_.train.stage, vocab).content;
+    if (stores_.eval) check_store(*stores_.eval, deck_.train.stage, vocab);
+  });
+  data_.content = session_.broadcast_text(data_.content);
+  session_.agree([&] {
+    train_store_.emplace(stores_.train);
+    data_.rows = train_store_->num_rows();
+    if (resumed_) check_data(resumed_->state(), data_, deck_);
+  });
+}
+
+void Trainer::set_course(int64_t first_batch) {
+  course_.emplace(deck_.train, loader_->sampler(), first_batch);
+  total_steps_ = course_->total_steps(step_, cursor_);
+  schedule_.emplace(deck_.optimizer, course_->schedule_steps());
 }
 
 int64_t Trainer::largest_micro_batch() const {
@@ -166,10 +186,7 @@ void Trainer::build_preference() {
 
 void Trainer::load_or_initialise() {
   session_.agree([&] {
-    if (resume_from_) {
-      return with_remedy(kCheckpointRemedy,
-                         [&] { resume(checkpoint::CheckpointReader(*resume_from_)); });
-    }
+    if (resumed_) return with_remedy(kCheckpointRemedy, [&] { resume(); });
     load_initial(deck_.model, description_, model_->buffer());
     optimizer_->reset_master();
   });
@@ -192,16 +209,24 @@ void Trainer::load_or_initialise() {
   });
 }
 
-void Trainer::resume(const checkpoint::CheckpointReader& reader) {
+void Trainer::resume() {
+  const checkpoint::CheckpointReader reader = std::move(*resumed_);
+  resumed_.reset();
   const checkpoint::TrainingState& state = reader.state();
+  step_ = state.step;
+  cursor_ = carried_cursor(state, data_.rows);
+  tokens_ = state.tokens;
+  set_course(first_batch(reader, loader_->sampler().global_batch_size()));
   check_tensors(*description_.config, weights_of(reader), resume_from_->string());
-  if (deck_.train.do_train && state.step < total_steps_) require_moments(reader);
+  if (deck_.train.do_train && step_ < total_steps_) require_moments(reader);
   restore(reader, model_->buffer(), *optimizer_);
   optimizer_->set_updates(state.updates);
-  step_ = state.step;
-  cursor_ = state.samples_consumed;
-  tokens_ = state.tokens;
   guard_ = StepGuard(deck_.train, state.updates);
+  if (continues_in(deck_.checkpoint.output_dir, resume_from_)) best_.resume(state.extra);
+  resume_interval(state);
+}
+
+void Trainer::resume_interval(const checkpoint::TrainingState& state) {
   const auto steps = state.extra.find(kIntervalStepsField);
   const auto loss = state.extra.find(kIntervalLossField);
   if (steps == state.extra.end() || loss == state.extra.end()) return;

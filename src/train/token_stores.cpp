@@ -9,7 +9,6 @@
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/timer.hpp"
-#include "mtrain/data/token_store.hpp"
 #include "remedy.hpp"
 
 namespace mtrain::train {
@@ -211,7 +210,8 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
   return stores;
 }
 
-void check_store(const std::string& path, config::Stage stage, int64_t vocab_size) {
+data::StoreScan check_store(const std::string& path, config::Stage stage,
+                            int64_t vocab_size) {
   const data::TokenStoreReader store(path);
   if (store.num_samples() == 0) {
     throw UserError(cat(path, ": the token store holds no sample"),
@@ -233,6 +233,7 @@ void check_store(const std::string& path, config::Stage stage, int64_t vocab_siz
     throw UserError(cat(path, ": every label is masked (-100), nothing would be trained"),
                     "check template, cutoff_len and the answers of the dataset");
   }
+  return scan;
 }
 
 }  // namespace mtrain::train

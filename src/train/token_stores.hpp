@@ -7,6 +7,7 @@
 #include "mtrain/comm/session.hpp"
 #include "mtrain/config/deck.hpp"
 #include "mtrain/data/prepare.hpp"
+#include "mtrain/data/token_store.hpp"
 
 namespace mtrain::train {
 
@@ -39,7 +40,8 @@ bool store_exists(const config::Data& data);
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
 
 /// Throws UserError when nothing in the store can be trained on: no sample, all labels
-/// masked, ids beyond the vocabulary, or another stage.
-void check_store(const std::string& path, config::Stage stage, int64_t vocab_size);
+/// masked, ids beyond the vocabulary, or another stage. Returns what it read.
+data::StoreScan check_store(const std::string& path, config::Stage stage,
+                            int64_t vocab_size);
 
 }  // namespace mtrain::train

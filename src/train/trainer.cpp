@@ -34,7 +34,8 @@ ExitCode Trainer::run() {
     return kExitOk;
   }
   const bool only_evaluates = !deck_.train.do_train;
-  if (deck_.train.do_eval && (step_ == 0 || only_evaluates)) eval_loss_ = evaluate();
+  const bool starts = step_ == 0 && deck_.log.eval_on_start;
+  if (deck_.train.do_eval && (starts || only_evaluates)) eval_loss_ = evaluate();
   const bool stopped = only_evaluates ? vote_.result() != Stop::kNo : !train();
   session_.activity().phase(Phase::kFinish);
   finish(stopped ? "stopped" : "ok");
@@ -51,7 +52,7 @@ void Trainer::leave_complete() {
   const fs::path output_dir = deck_.checkpoint.output_dir;
   const bool whole = summarised_step(output_dir) == step_;
   if (session_.broadcast_text(whole ? "whole" : "") == "whole") return;
-  export_model(*resume_from_, output_dir);
+  export_result(*resume_from_);
   finish("ok");
 }
 
@@ -72,15 +73,8 @@ bool Trainer::train() {
     check_copies();
     account("step");
     saver_->poll();
-    const bool last = step_ == total_steps_;
-    const Stop stop = vote_.result();
-    const int64_t every = deck_.checkpoint.save_steps;
-    const bool stops = stop != Stop::kNo;
-    if (!last && (stops || (every > 0 && step_ % every == 0))) save(false);
-    if (!last && stops) return stop_here(stop);
-    const auto eval_every = deck_.log.eval_steps;
-    const bool wanted = last || (eval_every && step_ % *eval_every == 0);
-    if (deck_.train.do_eval && wanted) eval_loss_ = evaluate();
+    const Stop stop = after_step();
+    if (stop != Stop::kNo) return stop_here(stop);
   }
   save(true);
   return true;
@@ -143,7 +137,7 @@ std::string Trainer::rank_name() const {
 void Trainer::update(const StepBatch& batch) {
   const ActivityRange range(session_.activity(), {Doing::kOptimizer, "optimizer"});
   const auto totals = optimizer_->totals(shares());
-  const double rate = schedule_->rate(step_);
+  const double rate = schedule_->rate(course_->schedule_position(step_, cursor_));
   optimizer_->update(rate, totals);
   gather_->start();
   cursor_ = loader_->sampler().next(cursor_);
@@ -338,7 +332,12 @@ checkpoint::TrainingState Trainer::state() const {
     state.extra[kIntervalRewardsField] = cat(
         exact_text(r.chosen), " ", exact_text(r.rejected), " ", exact_text(r.accuracy));
   }
+  best_.note(state.extra);
   state.extra[kDtypeField] = dtype_name(dtype());
+  state.extra[kDataContentField] = data_.content;
+  state.extra[kDataRowsField] = cat(data_.rows);
+  state.extra[kGlobalBatchField] = cat(loader_->sampler().global_batch_size());
+  state.extra[kFirstBatchField] = cat(course_->first_batch());
   state.extra[kTokenizerDirField] =
       std::filesystem::absolute(tokenizer_dir(deck_.model)).string();
   return state;
@@ -354,7 +353,7 @@ void Trainer::save(bool last) {
   saver_->save(state(), config::dump_deck(parsed_), hf);
   if (last) {
     saver_->wait();
-    export_model(saver_->committed(), deck_.checkpoint.output_dir);
+    export_result(saver_->committed());
   }
   account("save");
 }

@@ -6,8 +6,10 @@
 #include <optional>
 
 #include "batches.hpp"
+#include "best_checkpoint.hpp"
 #include "checkpoint_saver.hpp"
 #include "checkpointing.hpp"
+#include "course.hpp"
 #include "device.hpp"
 #include "late_copy.hpp"
 #include "lr_schedule.hpp"
@@ -18,6 +20,7 @@
 #include "mtrain/config/parse.hpp"
 #include "mtrain/watch/watchdog.hpp"
 #include "preference.hpp"
+#include "resume_changes.hpp"
 #include "run_log.hpp"
 #include "step_guard.hpp"
 #include "stop_request.hpp"
@@ -53,6 +56,10 @@ class Trainer {
   };
 
   void read_inputs();
+  /// Finds the stores and checks that they can be trained on.
+  void read_stores();
+  /// Where the run ends and its schedule stands, now that step and cursor are known.
+  void set_course(int64_t first_batch);
   /// Agrees on the outcome of `run`, which needs room for whole models.
   template <class Run>
   void build(const Run& run);
@@ -60,13 +67,16 @@ class Trainer {
   void load_or_initialise();
   /// For preference training: the frozen weights it compares with, or their cache.
   void build_preference();
-  void resume(const checkpoint::CheckpointReader& reader);
+  void resume();
+  void resume_interval(const checkpoint::TrainingState& state);
   void print_banner() const;
   /// Once, when the first step is settled: where the time until then went.
   void report_start();
 
   /// False when it was stopped before the last step.
   bool train();
+  /// Evaluates and saves after a step, where either is due. How the run goes on.
+  Stop after_step();
   /// The end of a run that stops early; false.
   bool stop_here(Stop why);
   /// Compares the copies of weights that several ranks hold, at the steps the deck says.
@@ -103,11 +113,12 @@ class Trainer {
                     const std::filesystem::path& hf_dir);
   HfExport hf_export(const std::filesystem::path& folder) const;
   at::ScalarType dtype() const { return model_->buffer().dtype(); }
+  /// Writes the model of a complete run: its best, where it is to be, or the last.
+  void export_result(const std::filesystem::path& last);
   /// A complete run started again: says so, and repeats an export that was cut short.
   void leave_complete();
   /// `result`: "ok" or "stopped".
   void finish(const std::string& result);
-  int64_t total_steps() const;
   /// Tokens of a micro-batch of the store's longest samples.
   int64_t largest_micro_batch() const;
   checkpoint::TrainingState state() const;
@@ -128,6 +139,8 @@ class Trainer {
   ModelDescription description_;
   StorePaths stores_;
   std::optional<std::filesystem::path> resume_from_;
+  std::optional<checkpoint::CheckpointReader> resumed_;  ///< until its state is taken on
+  TrainedData data_;
   std::optional<data::TokenStoreReader> train_store_, eval_store_;
   std::optional<BatchLoader> loader_, eval_loader_;
   std::optional<Padding> padding_;
@@ -136,9 +149,11 @@ class Trainer {
   std::optional<parallel::GradientSync> sync_;
   std::optional<parallel::ParameterGather> gather_;
   std::optional<parallel::Optimizer> optimizer_;
+  std::optional<Course> course_;
   std::optional<LrSchedule> schedule_;
   std::optional<RunLog> log_;
   std::optional<CheckpointSaver> saver_;
+  BestCheckpoint best_;
 
   int64_t step_ = 0, total_steps_ = 0, cursor_ = 0;
   std::deque<StepRecord> under_way_;

@@ -134,11 +134,13 @@ std::optional<std::filesystem::path> newest_checkpoint(
     const std::filesystem::path& output_dir);
 
 /// Of the checkpoints of OUTPUT_DIR up to step `newest`, removes all but the last `keep`
-/// (at least 1); returns their names. Each is renamed to a temporary name first, so an
-/// interrupted removal leaves no half checkpoint. Call it only after that of step
-/// `newest` verified.
+/// (at least 1); that of step `best` stays in place of the oldest of them, but never in
+/// place of the newest. Returns the names of those removed. Each is renamed to a
+/// temporary name first, so an interrupted removal leaves no half checkpoint. Call it
+/// only after that of step `newest` verified.
 std::vector<std::string> prune_checkpoints(const std::filesystem::path& output_dir,
-                                           int keep, int64_t newest);
+                                           int keep, int64_t newest,
+                                           std::optional<int64_t> best);
 
 /// Removes what interrupted saves left in OUTPUT_DIR (checkpoint-STEP.tmp,
 /// *.safetensors.tmp, model.safetensors.index.json.tmp); returns the names.

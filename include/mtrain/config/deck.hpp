@@ -135,11 +135,16 @@ struct Optimizer {
 struct Checkpoint {
   std::string output_dir;
   bool overwrite_output_dir;
+  bool accept_changes;
+  Strategy save_strategy;
   int64_t save_steps;  ///< 0: only at the end
   std::optional<int64_t> save_total_limit;
   bool save_hf_model;
   bool save_only_model;
   bool async_save;
+  bool load_best_model_at_end;
+  std::string metric_for_best_model;  ///< empty: loss
+  std::optional<bool> greater_is_better;
 };
 
 struct Dpo {
@@ -156,7 +161,9 @@ struct Log {
   int64_t logging_steps;
   ReportTo report_to;
   bool plot_loss;
+  Strategy eval_strategy;             ///< with do_eval
   std::optional<int64_t> eval_steps;  ///< null: logging_steps
+  bool eval_on_start;
   bool log_per_rank;
   std::optional<int64_t> profile_step;
 };

@@ -32,6 +32,7 @@ enum class LrScheduler {
 enum class DecayStyle { kLinear, kCosine, kOneMinusSqrt };
 enum class PrefLoss { kSigmoid, kHinge, kIpo, kOrpo, kSimpo };
 enum class ReportTo { kNone, kTensorboard };
+enum class Strategy { kNo, kSteps, kEpoch };
 
 /// EnumNames<E>::value[i] is the deck's word for the i-th enumerator of E.
 template <class E>
@@ -104,6 +105,10 @@ template <>
 struct EnumNames<PrefLoss> {
   static constexpr auto value =
       std::to_array<std::string_view>({"sigmoid", "hinge", "ipo", "orpo", "simpo"});
+};
+template <>
+struct EnumNames<Strategy> {
+  static constexpr auto value = std::to_array<std::string_view>({"no", "steps", "epoch"});
 };
 template <>
 struct EnumNames<ReportTo> {

@@ -30,6 +30,7 @@ class Sampler {
   /// UserError when one global batch needs more samples than there are.
   explicit Sampler(const SamplerOptions& options);
 
+  const SamplerOptions& options() const { return options_; }
   int64_t global_batch_size() const { return global_batch_size_; }
   int64_t steps_per_epoch() const;
 
@@ -45,6 +46,13 @@ class Sampler {
   int64_t next(int64_t cursor) const;
   /// The cursor at which step `step` (from 0) of a run that began at cursor 0 starts.
   int64_t cursor_of_step(int64_t step) const;
+  /// Steps of this G from cursor 0 to `cursor`, with fraction where others led there.
+  double steps_done(int64_t cursor) const;
+  /// Steps from `cursor` until the next one would begin at `end` or later; `end` is where
+  /// a step of a run from cursor 0 begins.
+  int64_t steps_until(int64_t cursor, int64_t end) const;
+  /// Whether an epoch ends with the step before `cursor`.
+  bool ends_epoch(int64_t cursor) const;
   /// Epochs done at `cursor`, with fraction.
   double epoch(int64_t cursor) const;
 

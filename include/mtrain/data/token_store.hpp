@@ -28,6 +28,8 @@ struct StoreScan {
   int64_t tokens;             ///< tokens stored
   int64_t trained_positions;  ///< targets that are not kIgnoreLabel
   int64_t trainable_samples;  ///< samples with at least one target
+  /// CRC32C of ids, labels and offsets: the same where the same is trained on.
+  std::string content;
 };
 
 /// Reads samples one at a time; memory is that of the offsets (8 bytes a sample). Not

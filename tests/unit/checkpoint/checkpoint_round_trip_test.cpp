@@ -228,13 +228,33 @@ BOOST_AUTO_TEST_CASE(pruning_keeps_the_newest) {
   const Scratch scratch;
   for (const int64_t step : {1, 10, 2}) save(scratch, step, 1, 0, {kWeightsGroup});
   fs::create_directory(scratch / "checkpoint-2.tmp");
-  BOOST_TEST(prune_checkpoints(scratch, 3, 10).empty());
-  BOOST_TEST((prune_checkpoints(scratch, 1, 10) ==
+  BOOST_TEST(prune_checkpoints(scratch, 3, 10, {}).empty());
+  BOOST_TEST((prune_checkpoints(scratch, 1, 10, {}) ==
               std::vector<std::string>{"checkpoint-2", "checkpoint-1"}));
   BOOST_TEST(list_checkpoints(scratch).size() == 1);
   BOOST_TEST(CheckpointReader(scratch / "checkpoint-10").verify(0, 1).empty());
   BOOST_TEST(!fs::exists(scratch / "checkpoint-2.tmp"));
-  BOOST_CHECK_THROW(prune_checkpoints(scratch, 0, 10), Error);
+  BOOST_CHECK_THROW(prune_checkpoints(scratch, 0, 10, {}), Error);
+}
+
+// transformers' rule: the best counts among the checkpoints kept, but for the newest.
+BOOST_AUTO_TEST_CASE(pruning_keeps_the_best) {
+  using Names = std::vector<std::string>;
+  const auto left = [](int keep, int64_t best) {
+    const Scratch scratch;
+    for (const int64_t step : {1, 2, 3, 4}) save(scratch, step, 1, 0, {kWeightsGroup});
+    prune_checkpoints(scratch, keep, 4, best);
+    Names names;
+    for (const auto& folder : list_checkpoints(scratch))
+      names.push_back(folder.filename());
+    return names;
+  };
+  BOOST_TEST((left(1, 2) == Names{"checkpoint-4", "checkpoint-2"}));
+  BOOST_TEST((left(2, 2) == Names{"checkpoint-4", "checkpoint-2"}));
+  BOOST_TEST((left(3, 1) == Names{"checkpoint-4", "checkpoint-3", "checkpoint-1"}));
+  BOOST_TEST((left(2, 3) == Names{"checkpoint-4", "checkpoint-3"}));
+  BOOST_TEST((left(1, 4) == Names{"checkpoint-4"}));
+  BOOST_TEST((left(2, 9) == Names{"checkpoint-4", "checkpoint-3"}));
 }
 
 // As after a fall back from a damaged checkpoint-10: the limit never costs the one just
@@ -243,7 +263,7 @@ BOOST_AUTO_TEST_CASE(pruning_leaves_later_checkpoints_alone) {
   const Scratch scratch;
   for (const int64_t step : {1, 10, 2}) save(scratch, step, 1, 0, {kWeightsGroup});
   BOOST_TEST(
-      (prune_checkpoints(scratch, 1, 2) == std::vector<std::string>{"checkpoint-1"}));
+      (prune_checkpoints(scratch, 1, 2, {}) == std::vector<std::string>{"checkpoint-1"}));
   BOOST_TEST(list_checkpoints(scratch).size() == 2);
 }
 

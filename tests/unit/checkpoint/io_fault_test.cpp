@@ -58,7 +58,7 @@ void save_whole(const fs::path& dir, int64_t step) {
   exports[0].commit(hf_summaries);
   write_file_atomically(hf / "config.json", "{}");
   commit(dir, step, summaries, sample_state(step, kRanks), "deck");
-  prune_checkpoints(dir, 1, step);
+  prune_checkpoints(dir, 1, step, {});
 }
 
 bool is_sound(const fs::path& folder) {

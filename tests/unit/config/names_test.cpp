@@ -96,8 +96,8 @@ BOOST_AUTO_TEST_CASE(refused_names_say_what_to_write) {
             "run.ini:2: deepspeed = ds_z3_config.json is not supported",
             "use_distributed_optimizer");
   CHECK_HAS(fault_in("fp16 = true\n"), "bf16 = true");
-  CHECK_HAS(fault_in("gradient_checkpointing: true\n", {}, "run.yaml"), "run.yaml:1",
-            "recompute_granularity = full");
+  CHECK_HAS(fault_in("neftune_noise_alpha: 5\n", {}, "run.yaml"), "run.yaml:1",
+            "noise on embeddings");
   CHECK_HAS(fault_in("", {"tp=2"}), "command line: tp", "tensor_model_parallel_size");
   CHECK_HAS(fault_in("finetuning_type = lora\nlora_rank = 8\n"), "1 fault",
             "run.ini:1: finetuning_type = lora", "write finetuning_type = full");
@@ -135,17 +135,46 @@ BOOST_AUTO_TEST_CASE(aliases_mean_keys) {
               LossAverage::kSampleMean));
   BOOST_TEST(deck("optim: adamw_torch\n").optimizer.optim == "adamw");
   BOOST_TEST(deck("optimizer: adam\n").optimizer.optim == "adamw");
-  BOOST_TEST(deck("save_strategy: \"no\"\n").checkpoint.save_steps == 0);
-  BOOST_TEST(deck("eval_strategy: steps\n").train.do_eval);
+  for (const char* no : {"\"no\"", "no", "false"})
+    BOOST_TEST((deck(cat("save_strategy: ", no, "\n")).checkpoint.save_strategy ==
+                Strategy::kNo));
+  for (const char* name : {"eval_strategy", "evaluation_strategy"}) {
+    const Deck epochs = deck(cat(name, ": epoch\n"));
+    BOOST_TEST(epochs.train.do_eval);
+    BOOST_TEST((epochs.log.eval_strategy == Strategy::kEpoch));
+    BOOST_TEST(!deck(cat(name, ": no\n")).train.do_eval);
+    // As the reference: an evaluation at the end.
+    BOOST_TEST(deck(cat("do_eval: true\n", name, ": no\n")).train.do_eval);
+  }
   BOOST_TEST(deck("exit_duration_in_mins: 90\n").train.max_time->seconds == 5400);
   BOOST_TEST(deck("warmup_steps: 0.1\n").optimizer.warmup_ratio == 0.1);
   BOOST_TEST(deck("bf16: true\n").model.dtype == "bfloat16");
   BOOST_TEST(warns(parse_yaml("bf16: false\n"), {"run.yaml:1", "float32"}));
 }
 
+// LLaMA-Factory's own keys; in its Megatron path recompute_granularity decides.
+BOOST_AUTO_TEST_CASE(gradient_checkpointing_computes_again) {
+  const auto granularity = [](const std::string& text) {
+    return parse_yaml(text).deck.train.recompute_granularity;
+  };
+  using enum RecomputeGranularity;
+  BOOST_TEST((granularity("gradient_checkpointing: true\n") == kFull));
+  BOOST_TEST((granularity("disable_gradient_checkpointing: true\n") == kNone));
+  const std::string both = "gradient_checkpointing: true\nrecompute_granularity: ";
+  BOOST_TEST((granularity(both + "selective\n") == kSelective));
+  BOOST_TEST(warns(parse_yaml(both + "selective\n"),
+                   {"run.yaml:1", "recompute_granularity is given, and wins"}));
+  for (const char* name : {"gradient_checkpointing", "disable_gradient_checkpointing"}) {
+    const std::string off = cat(name, ": false\n");
+    BOOST_TEST((granularity(off) == kNone));
+    BOOST_TEST((granularity(off + "recompute_granularity: full\n") == kFull));
+    BOOST_TEST(warns(parse_yaml(off), {"run.yaml:1", "leaves recompute_granularity"}));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(aliases_complain_at_their_own_line) {
   CHECK_HAS(fault_in("\nbf16 = maybe\n"), "run.ini:2: bf16 = maybe", "true");
-  CHECK_HAS(fault_in("eval_strategy = epoch\n"), "run.ini:1: eval_strategy = epoch",
+  CHECK_HAS(fault_in("evaluation_strategy = best\n"), "run.ini:1: eval_strategy = best",
             "steps");
   CHECK_HAS(fault_in("micro_batch_size = 0\n"),
             "run.ini:1: per_device_train_batch_size = 0");

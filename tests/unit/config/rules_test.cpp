@@ -183,6 +183,37 @@ BOOST_AUTO_TEST_CASE(keys_without_effect_say_so) {
   BOOST_TEST(parse("").warnings.empty());
 }
 
+BOOST_AUTO_TEST_CASE(strategies_make_steps_idle) {
+  BOOST_TEST(warns(parse("save_strategy = epoch\nsave_steps = 5\n"), {"run.ini:2"}));
+  BOOST_TEST(warns(parse("eval_strategy = epoch\neval_steps = 5\n"), {"run.ini:2"}));
+  BOOST_TEST(warns(parse("save_strategy = no\nsave_total_limit = 5\n"), {"run.ini:2"}));
+  BOOST_TEST(warns(parse("eval_on_start = true\n"), {"run.ini:1", "do_eval"}));
+  BOOST_TEST(parse("eval_strategy = epoch\nsave_strategy = epoch\n").warnings.empty());
+  CHECK_HAS(bare_fault("eval_strategy = epoch\ndataset = a\n"), "run.ini:1",
+            "eval_dataset = NAME");
+}
+
+// As in transformers: checkpoints and evaluations must coincide.
+BOOST_AUTO_TEST_CASE(the_best_model_is_chosen_among_evaluated_checkpoints) {
+  const std::string best = "load_best_model_at_end = true\n";
+  CHECK_HAS(fault_in(best), "run.ini:1", "do_eval = false",
+            "write eval_strategy = steps");
+  CHECK_HAS(fault_in(best + "eval_strategy = epoch\n"), "run.ini:1, run.ini:2",
+            "save_strategy = steps and eval_strategy = epoch");
+  CHECK_HAS(fault_in(best + "eval_strategy = no\nsave_strategy = no\n"),
+            "eval_strategy = no");
+  CHECK_HAS(fault_in(best + "do_eval = true\neval_steps = 4\nsave_steps = 6\n"),
+            "save_steps = 6 is no multiple of eval_steps = 4", "write save_steps = 4");
+  CHECK_HAS(fault_in(best + "do_eval = true\nsave_steps = 0\n"), "write save_steps = 10");
+  BOOST_TEST(parse(best + "eval_strategy = epoch\nsave_strategy = epoch\n"
+                          "metric_for_best_model = eval_loss\ngreater_is_better = no\n")
+                 .warnings.empty());
+  BOOST_TEST(
+      parse(best + "do_eval = true\neval_steps = 4\nsave_steps = 8\n").warnings.empty());
+  CHECK_HAS(fault_in("metric_for_best_model = accuracy\n"), "eval_loss");
+  BOOST_TEST(warns(parse("greater_is_better = false\n"), {"run.ini:1", "no effect"}));
+}
+
 BOOST_AUTO_TEST_CASE(preference_keys_belong_to_their_losses) {
   const std::string dpo = "stage = dpo\n";
   BOOST_TEST(parse(dpo + "pref_ftx = 0.1\ndpo_label_smoothing = 0.1\nref_model = m\n")

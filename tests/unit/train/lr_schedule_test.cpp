@@ -29,7 +29,7 @@ void check(const config::Optimizer& o, const std::vector<double>& factors) {
   const LrSchedule schedule(o, kTotal);
   for (size_t i = 0; i < factors.size(); ++i) {
     const double expected = kRate * factors[i];
-    const double found = schedule.rate(static_cast<int64_t>(i));
+    const double found = schedule.rate(static_cast<double>(i));
     BOOST_CHECK_MESSAGE(std::abs(found - expected) < 1e-11 * kRate,
                         config::to_string(o.lr_scheduler_type)
                             << " of update " << i << ": " << found << " instead of "
@@ -134,7 +134,7 @@ BOOST_AUTO_TEST_CASE(the_reference_curves) {
     BOOST_TEST(expected.size() == 20u);
     const LrSchedule schedule(o, 20);
     for (size_t i = 0; i < expected.size(); ++i) {
-      BOOST_TEST(std::abs(schedule.rate(static_cast<int64_t>(i)) - expected[i]) < 1e-15);
+      BOOST_TEST(std::abs(schedule.rate(static_cast<double>(i)) - expected[i]) < 1e-15);
     }
   };
   compare("main");
