@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/inspect.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "saved.hpp"

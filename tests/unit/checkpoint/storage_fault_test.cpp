@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "saved.hpp"
