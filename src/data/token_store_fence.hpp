@@ -29,7 +29,7 @@ class StoreFile {
 
   const std::string& path() const { return path_; }
   /// For telling later whether the file is still the one that was opened.
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return bytes_.descriptor(); }
   bool has_attribute(const char* name) const { return root_->attributes.contains(name); }
   bool has_dataset(const char* name) const { return find(name) != nullptr; }
   /// A string attribute of the root group, or nothing found: "" with `required` false.

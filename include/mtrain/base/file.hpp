@@ -32,6 +32,8 @@ class File {
   ~File();
 
   const std::filesystem::path& path() const { return path_; }
+  /// For calls that this class has not; it stays ours.
+  int descriptor() const { return descriptor_; }
   int64_t size() const;
   /// All `count` bytes at `position`; throws UserError when the file ends before.
   void read_at(int64_t position, void* data, size_t count) const;
