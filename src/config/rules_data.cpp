@@ -39,9 +39,6 @@ void check_sources(Checker& checker) {
     checker.fault({"dataset", "tokenized_path"}, "no training data are given",
                   "write dataset = NAME, or tokenized_path = FILE written by mprep");
   }
-  if (!prepares && !data.dataset.empty() && !data.tokenized_path.empty()) {
-    checker.no_effect("dataset", "training reads the token store tokenized_path");
-  }
 }
 
 void check_stage(Checker& checker) {

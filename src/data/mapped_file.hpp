@@ -6,7 +6,7 @@
 
 namespace mtrain::data {
 
-/// A read-only mapping of a whole file.
+/// A read-only mapping of a whole file. Where the file is cut meanwhile, zeros are read.
 class MappedFile {
  public:
   /// UserError with path and reason when the file can't be opened or is no regular file.

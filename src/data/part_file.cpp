@@ -1,5 +1,6 @@
 // Owns the files of encoded parts: plain values in the order of struct Part, between a
-// head (magic, source) and a hash of everything before it. Read by the same build only.
+// head (magic, source) and the checksum of everything before it. Read by the same build
+// only.
 #include "part_file.hpp"
 
 #include <unistd.h>
@@ -11,13 +12,13 @@
 #include <type_traits>
 
 #include "mapped_file.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
-#include "mtrain/data/content_hash.hpp"
 
 namespace mtrain::data {
 namespace {
 
-constexpr std::string_view kMagic = "mtrain-part-1";
+constexpr std::string_view kMagic = "mtrain-part-2";
 
 /// Calls visit on every member in order; writing and reading share it.
 template <class Visitor, class P>
@@ -31,22 +32,25 @@ void visit_part(Visitor& visit, P& part) {
   visit.list(part.encoded.row_ends);
 }
 
+/// Values go to the file as they come: a part may be as large as memory allows.
 class Writer {
  public:
+  explicit Writer(const std::string& path) : file_(path, std::ios::binary) {}
+
   template <class T>
   void value(const T& value) {
     static_assert(std::is_trivially_copyable_v<T>);
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    put(&value, sizeof value);
   }
   template <class T>
   void list(const std::vector<T>& items) {
     static_assert(std::is_trivially_copyable_v<T>);
     value(items.size());
-    bytes_.append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(T));
+    put(items.data(), items.size() * sizeof(T));
   }
   void text(std::string_view text) {
     value(text.size());
-    bytes_.append(text);
+    put(text.data(), text.size());
   }
   void texts(const std::vector<std::string>& items) {
     value(items.size());
@@ -59,13 +63,25 @@ class Writer {
       list(sample.labels);
     }
   }
-  const std::string& bytes() const { return bytes_; }
+  /// Whether all was written.
+  bool finish() {
+    const uint32_t crc = crc_;
+    value(crc);
+    file_.close();
+    return !file_.fail();
+  }
 
  private:
-  std::string bytes_;
+  void put(const void* bytes, size_t count) {
+    crc_ = crc32c(crc_, bytes, count);
+    file_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
+  }
+
+  std::ofstream file_;
+  uint32_t crc_ = 0;
 };
 
-/// Reads what Writer wrote; the hash has told that it is whole.
+/// Reads what Writer wrote; the checksum has told that it is whole.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -114,45 +130,33 @@ class Reader {
   std::string_view bytes_;
 };
 
-uint64_t hash_of(std::string_view bytes) {
-  ContentHash hash;
-  hash.add(bytes);
-  return hash.value();
-}
-
-std::string head_of(const std::string& source) {
-  Writer head;
-  head.text(kMagic);
-  head.text(source);
-  return head.bytes();
-}
-
-// The bytes between head and hash; nothing where the file is not whole.
+// The bytes between head and checksum; nothing where the file is not whole.
 std::optional<std::string_view> body_of(std::string_view bytes,
                                         const std::string& source) {
-  const std::string head = head_of(source);
-  uint64_t hash = 0;
-  if (bytes.size() < head.size() + sizeof hash || !bytes.starts_with(head))
-    return std::nullopt;
-  const auto body = bytes.substr(0, bytes.size() - sizeof hash);
-  std::memcpy(&hash, body.data() + body.size(), sizeof hash);
-  if (hash != hash_of(body)) return std::nullopt;
-  return body.substr(head.size());
+  uint32_t crc = 0;
+  const size_t head = 2 * sizeof(size_t) + kMagic.size() + source.size();
+  if (bytes.size() < head + sizeof crc) return std::nullopt;
+  const auto body = bytes.substr(0, bytes.size() - sizeof crc);
+  std::memcpy(&crc, body.data() + body.size(), sizeof crc);
+  if (crc != crc32c(0, body.data(), body.size())) return std::nullopt;
+  Reader reader(body);
+  std::string magic, made_of;
+  reader.text(magic);
+  if (magic != kMagic) return std::nullopt;
+  reader.text(made_of);
+  if (made_of != source) return std::nullopt;
+  return body.substr(head);
 }
 
 }  // namespace
 
 void write_part(const std::string& path, const std::string& source, const Part& part) {
-  Writer writer;
-  visit_part(writer, part);
-  const std::string all = head_of(source) + writer.bytes();
-  const uint64_t hash = hash_of(all);
   const std::string temporary = cat(path, ".tmp.", ::getpid());
-  std::ofstream file(temporary, std::ios::binary);
-  file.write(all.data(), static_cast<std::streamsize>(all.size()));
-  file.write(reinterpret_cast<const char*>(&hash), sizeof hash);
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
+  Writer writer(temporary);
+  writer.text(kMagic);
+  writer.text(source);
+  visit_part(writer, part);
+  if (!writer.finish() || std::rename(temporary.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary.c_str());
     throw Error(cat("cannot write ", path, ": ", std::strerror(error)),

@@ -6,11 +6,14 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 
+#include "file_identity.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "part_encoder.hpp"
 #include "prepare_rules.hpp"
+#include "store_settings.hpp"
 
 namespace mtrain::data {
 namespace {
@@ -25,6 +28,7 @@ struct SplitPlan {
   const std::vector<Dataset>* datasets;
   std::vector<RowRef> rows;
   std::string path;
+  StoreSettings settings;
   int64_t first_part = 0;
   int64_t rows_of_part = 0;  ///< whole batches, whatever the number of processes
 
@@ -81,6 +85,11 @@ void require_something_to_train(const PrepareOptions& options,
                     "raise cutoff_len, or check the responses of the dataset");
 }
 
+PrepareOptions checked(const PrepareOptions& options) {
+  check_options(options);
+  return options;
+}
+
 void append_shown(std::vector<std::string>& all, const std::vector<std::string>& more) {
   for (const auto& line : more)
     if (all.size() < kShownRecords) all.push_back(line);
@@ -100,16 +109,19 @@ void PrepareStats::add(const PrepareStats& other) {
 
 struct Preparation::Impl {
   PrepareOptions options;
-  std::string source;
+  InputWatch inputs;
+  StoreSettings train_settings, eval_settings;
+  std::string source;  ///< of both
   std::string folder;  ///< of the part files
   std::vector<Dataset> train, eval;
   std::vector<SplitPlan> splits;
   std::unique_ptr<PartEncoder> encoder;
 
   explicit Impl(const PrepareOptions& given);
+  void unless_changed(const std::function<void()>& read) const;
   void plan();
   void add_split(const std::vector<Dataset>& datasets, std::vector<RowRef> rows,
-                 const std::string& path);
+                 const std::string& path, const StoreSettings& settings);
   std::string part_path(int64_t i) const;
   int64_t parts() const;
   Part take_part(int64_t i) const;
@@ -118,13 +130,28 @@ struct Preparation::Impl {
   void check_columns(const SplitPlan& split, const std::vector<ColumnFacts>& facts) const;
 };
 
-Preparation::Impl::Impl(const PrepareOptions& given) : options(given) {
-  check_options(options);
-  source = source_hash(options);
+Preparation::Impl::Impl(const PrepareOptions& given)
+    : options(checked(given)),
+      inputs(input_files(options)),
+      train_settings(store_settings(options)) {
+  const bool separate = !options.eval_dataset.empty();
+  eval_settings = separate ? store_settings(evaluation_options(options)) : train_settings;
+  source = hash_of(train_settings) + hash_of(eval_settings);
   const fs::path output(options.output_path);
   folder = (output.parent_path() /
             (output.stem().string() + ".parts" + output.extension().string()))
                .string();
+}
+
+// What is found wrong in a file that changed is no fault of its own.
+void Preparation::Impl::unless_changed(const std::function<void()>& read) const {
+  try {
+    read();
+  } catch (const UserError&) {
+    inputs.require_unchanged();
+    throw;
+  }
+  inputs.require_unchanged();
 }
 
 // The state of one generator runs through all samplings, those of evaluation last.
@@ -134,17 +161,19 @@ void Preparation::Impl::plan() {
   eval = open_datasets(options, options.eval_dataset);
   Split split =
       split_rows(ordered_rows(options, train, random), options.val_size, options.seed);
-  add_split(train, std::move(split.train), options.output_path);
+  add_split(train, std::move(split.train), options.output_path, train_settings);
   if (!split.eval.empty())
-    add_split(train, std::move(split.eval), options.eval_output_path);
+    add_split(train, std::move(split.eval), options.eval_output_path, eval_settings);
   if (!eval.empty())
-    add_split(eval, ordered_rows(options, eval, random), options.eval_output_path);
+    add_split(eval, ordered_rows(options, eval, random), options.eval_output_path,
+              eval_settings);
 }
 
 void Preparation::Impl::add_split(const std::vector<Dataset>& datasets,
-                                  std::vector<RowRef> rows, const std::string& path) {
+                                  std::vector<RowRef> rows, const std::string& path,
+                                  const StoreSettings& settings) {
   if (rows.empty()) return;
-  SplitPlan split{&datasets, std::move(rows), path, parts(), 0};
+  SplitPlan split{&datasets, std::move(rows), path, settings, parts(), 0};
   split.rows_of_part = rows_of_part(static_cast<int64_t>(split.rows.size()),
                                     options.preprocessing_batch_size);
   splits.push_back(std::move(split));
@@ -200,8 +229,10 @@ void Preparation::Impl::check_columns(const SplitPlan& split,
 }
 
 PreparedStore Preparation::Impl::gather(const SplitPlan& split) const {
-  TokenStoreWriter writer(split.path, {options.stage, source});
+  TokenStoreWriter writer(
+      split.path, {options.stage, hash_of(split.settings), to_text(split.settings)});
   PreparedStore store = collect(split, writer);
+  inputs.require_unchanged();
   require_something_to_train(options, store);
   if (store.stats.rows > 0)
     store.fill = static_cast<double>(store.stats.tokens) /
@@ -212,21 +243,10 @@ PreparedStore Preparation::Impl::gather(const SplitPlan& split) const {
 
 Preparation::Preparation(const PrepareOptions& options)
     : impl_(std::make_unique<Impl>(options)) {
-  if (!up_to_date()) impl_->plan();
+  impl_->unless_changed([&] { impl_->plan(); });
 }
 
 Preparation::~Preparation() = default;
-
-bool Preparation::up_to_date() const {
-  const PrepareOptions& options = impl_->options;
-  const bool evaluates = options.val_size > 0 || !options.eval_dataset.empty();
-  const auto current = [&](const std::string& path) {
-    return fs::exists(path) &&
-           TokenStoreReader(path).attributes().source_hash == impl_->source;
-  };
-  return current(options.output_path) &&
-         (!evaluates || current(options.eval_output_path));
-}
 
 int64_t Preparation::parts() const {
   return impl_->parts();
@@ -248,8 +268,11 @@ std::optional<int64_t> Preparation::encode(int64_t i) {
   if (error)
     throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
                     "give a path in a folder that exists and can be written");
-  const Part part =
-      impl.encoder->encode(*next->datasets, std::span(next->rows).subspan(begin, count));
+  Part part;
+  impl.unless_changed([&] {
+    part = impl.encoder->encode(*next->datasets,
+                                std::span(next->rows).subspan(begin, count));
+  });
   write_part(path, impl.source, part);
   return part.stats.tokens;
 }
@@ -258,6 +281,7 @@ std::vector<PreparedStore> Preparation::finish() {
   std::vector<PreparedStore> stores;
   std::exception_ptr fault;
   try {
+    impl_->inputs.require_unchanged();
     for (const SplitPlan& split : impl_->splits) stores.push_back(impl_->gather(split));
   } catch (const UserError&) {
     fault = std::current_exception();

@@ -28,7 +28,7 @@ void PretrainEncoder::end_batch(std::vector<Sample>& out) {
   const auto block = static_cast<size_t>(options_.cutoff_len);
   for (size_t at = 0; pending_.size() - at >= block; at += block)
     samples_.push_back(sample(pending_.data() + at, block));
-  pending_.clear();
+  pending_ = {};  // which may have been long
   for (Sample& done : samples_) out.push_back(std::move(done));
   samples_.clear();
 }

@@ -11,7 +11,7 @@ namespace mtrain::data {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr size_t kLongestRecord = size_t{1} << 30;
+constexpr size_t kLongestRecord = size_t{1} << 28;
 
 bool blank(std::string_view line) {
   return line.find_first_not_of(kJsonSpace) == line.npos;

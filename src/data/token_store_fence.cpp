@@ -39,7 +39,9 @@ const char* fault_of_type(const Hdf5Type& type, size_t bytes) {
   if (type.kind != Hdf5Type::Kind::kInteger || !type.is_signed)
     return "its type is not a signed integer";
   if (type.bytes != static_cast<int64_t>(bytes))
-    return bytes == 4 ? "its type is not 32 bits wide" : "its type is not 64 bits wide";
+    return bytes == 1   ? "its type is not 8 bits wide"
+           : bytes == 4 ? "its type is not 32 bits wide"
+                        : "its type is not 64 bits wide";
   return nullptr;
 }
 
@@ -111,6 +113,10 @@ const storage::Hdf5Link* StoreFile::find(const char* name) const {
   for (const auto& link : *root_->links)
     if (link.name == name) return &link;
   return nullptr;
+}
+
+bool StoreFile::has_attribute(const char* name) const {
+  return root_->attributes.contains(name);
 }
 
 const storage::Hdf5Attribute& StoreFile::attribute(const char* name) const {

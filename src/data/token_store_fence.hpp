@@ -28,7 +28,9 @@ class StoreFile {
   StoreFile& operator=(const StoreFile&) = delete;
 
   const std::string& path() const { return path_; }
+  int descriptor() const { return descriptor_; }
   bool has_dataset(const char* name) const { return find(name) != nullptr; }
+  bool has_attribute(const char* name) const;
   /// A string attribute of the root group, or nothing found: "" with `required` false.
   std::string string_attribute(const char* name, bool required);
   int64_t integer_attribute(const char* name);

@@ -1,12 +1,14 @@
 // Owns reading a token store: checks all of its structure when opened, then reads samples
 // one by one. Called by the trainer and by mprep --show.
 #include <algorithm>
-#include <limits>
+#include <optional>
 #include <vector>
 
+#include "file_identity.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/data/content_hash.hpp"
 #include "mtrain/data/token_store.hpp"
-#include "token_store_fence.hpp"
+#include "token_store_array.hpp"
 #include "token_store_format.hpp"
 
 namespace mtrain::data {
@@ -36,13 +38,10 @@ StoreAttributes read_attributes(StoreFile& file) {
   return {parse_stage(path, stage), file.string_attribute(store::kSourceHash, false)};
 }
 
-// Offsets of `name`, checked: from 0, never falling, ending at `end`.
-std::vector<int64_t> read_offsets(StoreFile& file, const char* name, int64_t end) {
-  const std::string& path = file.path();
-  const FencedDataset data = file.open_fenced(name, sizeof(int64_t));
-  if (data.size == 0) refuse_store(path, cat("dataset ", name, " is empty"));
-  std::vector<int64_t> offsets(static_cast<size_t>(data.size));
-  data.read(0, data.size, offsets.data());
+// Offsets are checked: from 0, never falling, ending at `end`.
+void check_offsets(const std::string& path, const char* name,
+                   const std::vector<int64_t>& offsets, int64_t end) {
+  if (offsets.empty()) refuse_store(path, cat("dataset ", name, " is empty"));
   if (offsets.front() != 0)
     refuse_store(path, cat(name, "[0] is ", offsets.front(), ", not 0"));
   const auto fall = std::adjacent_find(offsets.begin(), offsets.end(), std::greater<>());
@@ -51,27 +50,39 @@ std::vector<int64_t> read_offsets(StoreFile& file, const char* name, int64_t end
                            ", below the one before, ", fall[0]));
   if (offsets.back() != end)
     refuse_store(path, cat("the last of ", name, " is ", offsets.back(), ", not ", end));
-  return offsets;
 }
 
-[[noreturn]] void refuse_value(const std::string& path, const char* name,
-                               int64_t position, int32_t value) {
-  refuse_store(path,
-               cat(name, "[", position, "] is ", value,
-                   name == store::kLabels ? ", neither an id nor -100" : ", negative"));
+// Gives each array its sums, where the file has them.
+bool read_checksums(StoreFile& file, const std::vector<StoreArray*>& arrays) {
+  if (!file.has_attribute(store::kPieceBytes)) return false;
+  const std::string& path = file.path();
+  const int64_t bytes = file.integer_attribute(store::kPieceBytes);
+  if (bytes < 8 || bytes > store::kLongestPiece || bytes % 8 != 0)
+    refuse_store(path, cat("attribute '", store::kPieceBytes, "' is ", bytes,
+                           ", not a multiple of 8 up to ", store::kLongestPiece));
+  const auto sums =
+      StoreArray(file, store::kChecksums, sizeof(int64_t)).read_all<int64_t>();
+  int64_t pieces = 0;
+  for (const StoreArray* array : arrays) pieces += array->pieces(bytes);
+  if (pieces != static_cast<int64_t>(sums.size()))
+    refuse_store(path, cat("dataset ", store::kChecksums, " has ", sums.size(),
+                           " elements for ", pieces, " pieces"));
+  auto next = sums.begin();
+  for (StoreArray* array : arrays) {
+    const auto end = next + array->pieces(bytes);
+    array->check_against({next, end}, bytes);
+    next = end;
+  }
+  return true;
 }
 
-void check_ids(const std::string& path, int64_t first, const std::vector<int32_t>& ids) {
-  for (size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0)
-      refuse_value(path, store::kInputIds, first + static_cast<int64_t>(i), ids[i]);
-}
-
-void check_labels(const std::string& path, int64_t first,
-                  const std::vector<int32_t>& labels) {
-  for (size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] < 0 && labels[i] != kIgnoreLabel)
-      refuse_value(path, store::kLabels, first + static_cast<int64_t>(i), labels[i]);
+[[noreturn]] void refuse_value(const std::string& path, const StoreArray& array,
+                               int64_t position, int32_t value, int64_t limit) {
+  const std::string why =
+      value >= limit
+          ? cat(", beyond the model's vocabulary of ", limit)
+          : (array.name() == store::kLabels ? ", neither an id nor -100" : ", negative");
+  refuse_store(path, cat(array.name(), "[", position, "] is ", value, why));
 }
 
 }  // namespace
@@ -79,48 +90,101 @@ void check_labels(const std::string& path, int64_t first,
 struct TokenStoreReader::Impl {
   std::string path;
   StoreFile file;
+  FileIdentity opened{};
   StoreAttributes attributes{};
-  FencedDataset input_ids, labels;
+  StoreArray input_ids, labels;
+  bool checked = false;  ///< against checksums
+  int64_t limit = int64_t{1} << 31;
   std::vector<int64_t> sample_offsets, row_offsets;
 
   explicit Impl(const std::string& path);
-  std::vector<int32_t> read_ids(int64_t first, int64_t count) const;
-  std::vector<int32_t> read_labels(int64_t first, int64_t count) const;
+  void read_structure();
+  std::string text(const StoreArray& array) const;
+  FileIdentity identity() const;
+  void require_unchanged() const;
+  std::vector<int32_t> read(const StoreArray& array, int64_t first, int64_t count,
+                            int32_t also) const;
+  std::vector<int32_t> read_ids(int64_t first, int64_t count) const {
+    return read(input_ids, first, count, 0);
+  }
+  std::vector<int32_t> read_labels(int64_t first, int64_t count) const {
+    return read(labels, first, count, kIgnoreLabel);
+  }
   std::pair<int64_t, int64_t> range(int64_t sample) const;
   /// Where nothing is packed: one, or a pair.
   int64_t samples_a_row() const { return attributes.stage == Stage::kDpo ? 2 : 1; }
 };
 
-TokenStoreReader::Impl::Impl(const std::string& path) : path(path), file(path) {
-  attributes = read_attributes(file);
-  input_ids = file.open_fenced(store::kInputIds, sizeof(int32_t));
-  labels = file.open_fenced(store::kLabels, sizeof(int32_t));
-  if (input_ids.size != labels.size)
-    refuse_store(path, cat("input_ids has ", input_ids.size, " elements but labels has ",
-                           labels.size));
-  sample_offsets = read_offsets(file, store::kSampleOffsets, input_ids.size);
-  if (file.has_dataset(store::kRowOffsets))
-    row_offsets = read_offsets(file, store::kRowOffsets,
-                               static_cast<int64_t>(sample_offsets.size()) - 1);
+TokenStoreReader::Impl::Impl(const std::string& path)
+    : path(path),
+      file(path),
+      opened(identity()),
+      attributes(read_attributes(file)),
+      input_ids(file, store::kInputIds, sizeof(int32_t)),
+      labels(file, store::kLabels, sizeof(int32_t)) {
+  if (input_ids.size() != labels.size())
+    refuse_store(path, cat("input_ids has ", input_ids.size(),
+                           " elements but labels has ", labels.size()));
+  read_structure();
   if (attributes.stage != Stage::kDpo) return;
   if (!row_offsets.empty()) refuse_store(path, "a store of pairs has row_offsets");
   if (sample_offsets.size() % 2 == 0)
     refuse_store(path, cat(sample_offsets.size() - 1, " samples do not make pairs"));
 }
 
-std::vector<int32_t> TokenStoreReader::Impl::read_ids(int64_t first,
-                                                      int64_t count) const {
-  std::vector<int32_t> ids(static_cast<size_t>(count));
-  input_ids.read(first, count, ids.data());
-  check_ids(path, first, ids);
-  return ids;
+// All but tokens and labels.
+void TokenStoreReader::Impl::read_structure() {
+  const auto open = [&](const char* name, size_t element) {
+    std::optional<StoreArray> array;
+    if (file.has_dataset(name)) array.emplace(file, name, element);
+    return array;
+  };
+  StoreArray samples(file, store::kSampleOffsets, sizeof(int64_t));
+  auto rows = open(store::kRowOffsets, sizeof(int64_t));
+  auto settings = open(store::kSettings, 1);
+  std::vector<StoreArray*> arrays = {&input_ids, &labels, &samples};
+  for (auto* array : {&rows, &settings})
+    if (*array) arrays.push_back(&**array);
+  checked = read_checksums(file, arrays);
+  sample_offsets = samples.read_all<int64_t>();
+  check_offsets(path, samples.name(), sample_offsets, input_ids.size());
+  if (rows) {
+    row_offsets = rows->read_all<int64_t>();
+    check_offsets(path, rows->name(), row_offsets,
+                  static_cast<int64_t>(sample_offsets.size()) - 1);
+  }
+  if (settings) attributes.settings = text(*settings);
 }
 
-std::vector<int32_t> TokenStoreReader::Impl::read_labels(int64_t first,
-                                                         int64_t count) const {
+std::string TokenStoreReader::Impl::text(const StoreArray& array) const {
+  if (array.size() > store::kLongestSettings)
+    refuse_store(path, cat("dataset ", array.name(), " is too long"));
+  const auto bytes = array.read_all<char>();
+  return {bytes.begin(), bytes.end()};
+}
+
+FileIdentity TokenStoreReader::Impl::identity() const {
+  return identity_of(file.descriptor(), path);
+}
+
+// Where there are checksums they tell what a write did, so a new time alone is no fault.
+void TokenStoreReader::Impl::require_unchanged() const {
+  const FileIdentity now = identity();
+  if (now.bytes == opened.bytes && (checked || now.written_ns == opened.written_ns))
+    return;
+  refuse_store(path, cat("changed while it is read: ", difference(opened, now)));
+}
+
+// Values are ids below the limit, or `also`.
+std::vector<int32_t> TokenStoreReader::Impl::read(const StoreArray& array, int64_t first,
+                                                  int64_t count, int32_t also) const {
   std::vector<int32_t> values(static_cast<size_t>(count));
-  labels.read(first, count, values.data());
-  check_labels(path, first, values);
+  require_unchanged();
+  array.read(first, count, values.data());
+  require_unchanged();
+  for (size_t i = 0; i < values.size(); ++i)
+    if ((values[i] < 0 && values[i] != also) || values[i] >= limit)
+      refuse_value(path, array, first + static_cast<int64_t>(i), values[i], limit);
   return values;
 }
 
@@ -147,7 +211,27 @@ int64_t TokenStoreReader::num_samples() const {
   return static_cast<int64_t>(impl_->sample_offsets.size()) - 1;
 }
 int64_t TokenStoreReader::num_tokens() const {
-  return impl_->input_ids.size;
+  return impl_->input_ids.size();
+}
+bool TokenStoreReader::has_checksums() const {
+  return impl_->checked;
+}
+void TokenStoreReader::limit_ids(int64_t vocab_size) {
+  impl_->limit = vocab_size;
+}
+
+std::string TokenStoreReader::content_id() const {
+  ContentHash hash;
+  hash.add(store::kStageNames[static_cast<size_t>(attributes().stage)]);
+  const auto add = [&](const auto& values) {
+    hash.add(
+        {reinterpret_cast<const char*>(values.data()), values.size() * sizeof values[0]});
+  };
+  add(impl_->input_ids.sums(store::kPiece));
+  add(impl_->labels.sums(store::kPiece));
+  add(impl_->sample_offsets);
+  add(impl_->row_offsets);
+  return hash.hex();
 }
 int64_t TokenStoreReader::sample_length(int64_t i) const {
   return impl_->range(i).second;

@@ -11,6 +11,7 @@
 #include "h5_handle.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/data/token_store.hpp"
+#include "piece_checksums.hpp"
 #include "token_store_format.hpp"
 
 namespace mtrain::data {
@@ -25,7 +26,7 @@ constexpr size_t kChunkBytes = 2 << 20;
 }
 
 // One growing dataset: contiguous when all of it fits into a chunk, else whole chunks are
-// written as they fill up.
+// written as they fill up. Its checksums are made on the way.
 template <class T>
 class Column {
  public:
@@ -33,23 +34,32 @@ class Column {
       : file_(file), path_(path), name_(name) {}
 
   void append(const T* values, size_t count) {
+    checksums_.add(values, count * sizeof(T));
     buffer_.insert(buffer_.end(), values, values + count);
     if (buffer_.size() < kChunk) return;
     if (!dataset_.valid()) create(kChunk);
     write(buffer_.size() / kChunk * kChunk);
   }
 
-  void flush() {
+  /// Writes what is buffered, closes the dataset and appends its checksums to `sums`.
+  void finish(std::vector<int64_t>& sums) {
     if (!dataset_.valid()) create(0);
     write(buffer_.size());
+    dataset_.close();
+    const auto own = checksums_.finish();
+    sums.insert(sums.end(), own.begin(), own.end());
   }
 
  private:
   static constexpr hsize_t kChunk = kChunkBytes / sizeof(T);
   static hid_t memory_type() {
+    if (sizeof(T) == 1) return H5T_NATIVE_INT8;
     return sizeof(T) == 4 ? H5T_NATIVE_INT32 : H5T_NATIVE_INT64;
   }
-  static hid_t file_type() { return sizeof(T) == 4 ? H5T_STD_I32LE : H5T_STD_I64LE; }
+  static hid_t file_type() {
+    if (sizeof(T) == 1) return H5T_STD_I8LE;
+    return sizeof(T) == 4 ? H5T_STD_I32LE : H5T_STD_I64LE;
+  }
 
   // `chunk` 0: contiguous, of the size of the buffer.
   void create(hsize_t chunk) {
@@ -89,6 +99,7 @@ class Column {
   hsize_t written_ = 0;
   H5Handle dataset_;
   std::vector<T> buffer_;
+  PieceChecksums checksums_{store::kPiece};
 };
 
 void write_attribute(hid_t file, const char* name, std::string_view value) {
@@ -133,13 +144,17 @@ struct TokenStoreWriter::Impl {
   int64_t samples = 0;
   int64_t tokens = 0;
   int64_t samples_in_rows = 0;
+  std::string settings;
 
   Impl(const std::string& path, const StoreAttributes& attributes);
+  void finish_columns();
   void abandon() noexcept;
 };
 
 TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& attributes)
-    : path(path), temporary(cat(path, ".tmp.", ::getpid())) {
+    : path(path),
+      temporary(cat(path, ".tmp.", ::getpid())),
+      settings(attributes.settings) {
   // The newest format protects all of the file's structure with checksums.
   const H5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
@@ -156,6 +171,7 @@ TokenStoreWriter::Impl::Impl(const std::string& path, const StoreAttributes& att
   write_attribute(file.get(), store::kStage,
                   store::kStageNames[static_cast<size_t>(attributes.stage)]);
   write_attribute(file.get(), store::kSourceHash, attributes.source_hash);
+  write_attribute(file.get(), store::kPieceBytes, store::kPiece);
   input_ids = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kInputIds);
   labels = std::make_unique<Column<int32_t>>(file.get(), temporary, store::kLabels);
   sample_offsets =
@@ -201,19 +217,28 @@ void TokenStoreWriter::end_row() {
   impl.row_offsets->append(&impl.samples_in_rows, 1);
 }
 
+// The order of the checksums is that of this function.
+void TokenStoreWriter::Impl::finish_columns() {
+  std::vector<int64_t> sums;
+  input_ids->finish(sums);
+  labels->finish(sums);
+  sample_offsets->finish(sums);
+  if (row_offsets) row_offsets->finish(sums);
+  if (!settings.empty()) {
+    Column<int8_t> column(file.get(), temporary, store::kSettings);
+    column.append(reinterpret_cast<const int8_t*>(settings.data()), settings.size());
+    column.finish(sums);
+  }
+  Column<int64_t> column(file.get(), temporary, store::kChecksums);
+  column.append(sums.data(), sums.size());
+  column.finish(sums);
+}
+
 void TokenStoreWriter::finish() {
   Impl& impl = *impl_;
-  if (impl.row_offsets) {
-    MT_CHECK(impl.samples_in_rows == impl.samples, "the last row was not ended");
-    impl.row_offsets->flush();
-  }
-  impl.input_ids->flush();
-  impl.labels->flush();
-  impl.sample_offsets->flush();
-  impl.row_offsets.reset();
-  impl.sample_offsets.reset();
-  impl.labels.reset();
-  impl.input_ids.reset();
+  MT_CHECK(!impl.row_offsets || impl.samples_in_rows == impl.samples,
+           "the last row was not ended");
+  impl.finish_columns();
   const bool closed = impl.file.close();
   try {
     if (!closed) fail(impl.temporary, h5_last_error());

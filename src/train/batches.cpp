@@ -102,12 +102,23 @@ BatchLoader::~BatchLoader() {
   if (next_.valid()) next_.wait();
 }
 
+// The store was found whole before training began.
+data::Sample BatchLoader::sample(int64_t i) const {
+  try {
+    return store_.read(i);
+  } catch (const UserError& error) {
+    throw Error(error.what(),
+                "bring the store back as it was; the same command goes on from the last "
+                "checkpoint");
+  }
+}
+
 models::PackedTokens BatchLoader::pack(const std::vector<int64_t>& rows) const {
   models::PackedTokens packed;
   packed.offsets = {0};
   for (const int64_t row : rows) {
     const auto [first, last] = store_.row_samples(row);
-    for (int64_t i = first; i < last; ++i) append_sample(store_.read(i), packed);
+    for (int64_t i = first; i < last; ++i) append_sample(sample(i), packed);
   }
   if (packed.ids.empty()) {
     // The pipeline needs something to pass on even where no sample has two tokens.

@@ -87,6 +87,8 @@ class BatchLoader {
   StepBatch evaluation_step(int64_t index);
 
  private:
+  /// Sample i; an Error where the store is not what it was any more.
+  data::Sample sample(int64_t i) const;
   models::PackedTokens pack(const std::vector<int64_t>& rows) const;
   /// Adds the micro-batch of these rows.
   void add(const std::vector<int64_t>& rows, StepBatch& batch) const;

@@ -192,6 +192,7 @@ void write_reference(const config::Deck& deck, const comm::Session& session) {
     for (const auto& path : stores_of(deck)) {
       check_store(path, deck.train.stage, description.config->vocab_size());
       stores.emplace_back(path);
+      stores.back().limit_ids(description.config->vocab_size());
       keys.push_back(reference_key(deck, description, stores.back()));
     }
     there = up_to_date(deck.dpo.ref_log_probs, keys);

@@ -20,6 +20,7 @@ void check_files(const config::Deck& deck, const models::ModelConfig& config) {
   if (!deck.dpo.ref_model.empty()) open_model(config, deck.dpo.ref_model);
   const std::string& store = deck.data.tokenized_path;
   if (!store_exists(deck.data)) return;
+  compare_given_stores(deck);
   for (const auto& path : {store, eval_store_path(store)}) {
     if (std::filesystem::exists(path)) {
       check_store(path, deck.train.stage, config.vocab_size());

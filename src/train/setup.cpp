@@ -85,7 +85,9 @@ void Trainer::read_inputs() {
   });
   session_.agree([&] {
     const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
+    const int64_t vocab = description_.config->vocab_size();
     train_store_.emplace(stores_.train);
+    train_store_->limit_ids(vocab);
     loader_.emplace(*train_store_, sampler_options(deck_, *train_store_, dp_size),
                     dp_rank);
     padding_ = compat_padding(deck_);
@@ -100,6 +102,7 @@ void Trainer::read_inputs() {
     schedule_.emplace(deck_.optimizer, total_steps_);
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
+    eval_store_->limit_ids(vocab);
     eval_loader_.emplace(*eval_store_, evaluation_options(deck_, *eval_store_, dp_size),
                          dp_rank);
     if (padding_) eval_loader_->pad(*padding_);

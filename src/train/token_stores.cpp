@@ -76,15 +76,21 @@ void encode_share(data::Preparation& preparation, const comm::Session& session) 
 /// Makes the stores that `options` ask for, unless they are there. Collective.
 void prepare_together(const data::PrepareOptions& options, const comm::Session& session) {
   const Stopwatch watch;
+  std::string reason;
+  session.agree([&] {
+    if (session.rank() == 0)
+      reason = with_remedy(kDataRemedy, [&] { return data::reason_to_prepare(options); });
+  });
+  if (session.broadcast_text(reason).empty()) {
+    log::info(cat("data: ", options.output_path, " is up to date"));
+    return;
+  }
+  log::info(cat("data: preparing, as ", reason));
   std::unique_ptr<data::Preparation> preparation;
   session.agree([&] {
     preparation = with_remedy(
         kDataRemedy, [&] { return std::make_unique<data::Preparation>(options); });
   });
-  if (preparation->up_to_date()) {
-    log::info(cat("data: ", options.output_path, " is up to date"));
-    return;
-  }
   session.agree(
       [&] { with_remedy(kDataRemedy, [&] { encode_share(*preparation, session); }); });
   session.agree([&] {
@@ -92,6 +98,28 @@ void prepare_together(const data::PrepareOptions& options, const comm::Session& 
     report(with_remedy(kDataRemedy, [&] { return preparation->finish(); }),
            watch.seconds());
   });
+}
+
+/// Refuses a store that was made from something else than the deck's datasets and keys.
+void compare_given(const std::string& path, const data::PrepareOptions& options) {
+  const auto comparison =
+      with_remedy(kDataRemedy, [&] { return data::compare_store(path, options); });
+  if (!comparison.known) {
+    log::warning(cat("dataset has no effect: training reads the token store ", path,
+                     ", which does not say what it was made from"));
+    return;
+  }
+  if (!comparison.differences.empty()) {
+    throw UserError(cat("token store ", path, " was not made by this deck:\n  ",
+                        join(comparison.differences, "\n  ")),
+                    "make it again (mprep with this deck), write back what differs, give "
+                    "another tokenized_path, or remove dataset to train on the store as "
+                    "it is");
+  }
+  for (const auto& reason : comparison.unread)
+    log::warning(
+        cat("data: ", path, " cannot be compared with all it was made from: ", reason));
+  log::info(cat("data: ", path, " is up to date"));
 }
 
 /// Both answers of a pair must reach the model.
@@ -187,25 +215,39 @@ bool store_exists(const config::Data& data) {
   return found;
 }
 
+void compare_given_stores(const config::Deck& deck) {
+  const std::string& path = deck.data.tokenized_path;
+  if (deck.data.dataset.empty() || !store_exists(deck.data)) return;
+  const auto options = prepare_options(deck, path);
+  compare_given(path, options);
+  const bool evaluates = deck.data.val_size > 0 || !deck.data.eval_dataset.empty();
+  if (evaluates && deck.train.do_eval && fs::exists(options.eval_output_path))
+    compare_given(options.eval_output_path, data::evaluation_options(options));
+}
+
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session) {
   const std::string given = deck.data.tokenized_path;
   const std::string path =
       given.empty() ? (fs::path(deck.checkpoint.output_dir) / "tokens.h5").string()
                     : given;
   StorePaths stores{path, std::nullopt};
-  auto options = prepare_options(deck, path);
+  const auto options = prepare_options(deck, path);
+  const std::string eval_path = options.eval_output_path;
   bool found = false;
-  session.agree([&] { found = store_exists(deck.data); });
-  if (found) {
-    options.dataset = std::exchange(options.eval_dataset, {});
-    options.output_path = options.eval_output_path;
-    options.val_size = 0;
+  session.agree([&] {
+    found = store_exists(deck.data);
+    if (session.rank() == 0) compare_given_stores(deck);
+  });
+  bool eval_found = false;
+  session.agree([&] { eval_found = fs::exists(eval_path); });
+  if (!found) {
+    prepare_together(options, session);
+  } else if (!options.eval_dataset.empty() && !eval_found) {
+    prepare_together(data::evaluation_options(options), session);
   }
-  if (!options.dataset.empty()) prepare_together(options, session);
   // A store beside one that was just made is ours only where the deck asks for it.
   const bool asked = found || deck.data.val_size > 0 || !deck.data.eval_dataset.empty();
   session.agree([&] {
-    const std::string eval_path = eval_store_path(path);
     if (asked && fs::exists(eval_path)) stores.eval = eval_path;
   });
   return stores;
@@ -213,6 +255,8 @@ StorePaths token_stores(const config::Deck& deck, const comm::Session& session) 
 
 void check_store(const std::string& path, config::Stage stage, int64_t vocab_size) {
   const data::TokenStoreReader store(path);
+  if (!store.has_checksums())
+    log::info(cat("data: ", path, " has no checksums: damage in it would go unnoticed"));
   if (store.num_samples() == 0) {
     throw UserError(cat(path, ": the token store holds no sample"),
                     "check dataset and max_samples");

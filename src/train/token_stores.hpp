@@ -33,9 +33,15 @@ void prepare_stores(const config::Deck& deck, const comm::Session& session);
 /// that nor a dataset to make it from.
 bool store_exists(const config::Data& data);
 
-/// The stores the deck asks for. A store at tokenized_path is taken as it is; otherwise
-/// the ranks prepare it from `dataset` (into tokenized_path, or under output_dir).
-/// Collective.
+/// Throws UserError where tokenized_path, or the evaluation store beside it, was made
+/// from something else than the deck's datasets and keys; a line each says what differs.
+/// A foreign store that does not tell is taken as it is, with a warning. Reads the
+/// datasets.
+void compare_given_stores(const config::Deck& deck);
+
+/// The stores the deck asks for. A store at tokenized_path is compared with the deck and
+/// taken; otherwise the ranks prepare it from `dataset` (into tokenized_path, or under
+/// output_dir, where one that is out of date is made anew). Collective.
 StorePaths token_stores(const config::Deck& deck, const comm::Session& session);
 
 /// Throws UserError when nothing in the store can be trained on: no sample, all labels

@@ -79,14 +79,12 @@ struct PreparedStore {
 class Preparation {
  public:
   /// Finds the records of all datasets and their order. UserError names every fault of
-  /// options, dataset_info.json and files.
+  /// options, dataset_info.json and files. No input may change from here to finish():
+  /// that is an Error.
   explicit Preparation(const PrepareOptions& options);
   ~Preparation();
   Preparation(const Preparation&) = delete;
   Preparation& operator=(const Preparation&) = delete;
-
-  /// Whether the stores are there already, made from exactly these inputs.
-  bool up_to_date() const;
 
   int64_t parts() const;
   /// Encodes part i unless its file is there. The tokens encoded, or nothing for a part
@@ -104,9 +102,25 @@ class Preparation {
 /// All of a preparation in this process.
 std::vector<PreparedStore> prepare(const PrepareOptions& options);
 
-/// A hash of everything the samples depend on: options, tokenizer files, dataset files.
-/// Equal to the attribute source_hash of a store that is up to date.
+/// Why the stores that `options` ask for have to be made; "" where they are there, whole
+/// and made from exactly these inputs. UserError where something else is in their place.
+std::string reason_to_prepare(const PrepareOptions& options);
+
+/// A hash of everything the training samples depend on: options, tokenizer files, dataset
+/// files. Equal to the attribute source_hash of a store that is up to date.
 std::string source_hash(const PrepareOptions& options);
+
+/// Options that make the evaluation store of `options` alone.
+PrepareOptions evaluation_options(const PrepareOptions& options);
+
+/// How a store that is there compares with one made now.
+struct StoreComparison {
+  bool known;  ///< whether the store says what it was made from: foreign ones do not
+  std::vector<std::string> differences;  ///< "cutoff_len: 64 in the store, now 128"
+  std::vector<std::string> unread;       ///< why inputs that are not here were left out
+};
+/// Of the store at `path` with the training samples of `options`.
+StoreComparison compare_store(const std::string& path, const PrepareOptions& options);
 
 /// A sample as a table for people: position, text piece, id, label or "masked".
 std::string show(const Tokenizer& tokenizer, const Sample& sample);

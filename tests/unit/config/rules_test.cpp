@@ -36,11 +36,6 @@ BOOST_AUTO_TEST_CASE(weights_are_read_or_random) {
             "model_name_or_path and model_config", "remove one");
 }
 
-BOOST_AUTO_TEST_CASE(a_token_store_wins_over_datasets) {
-  BOOST_TEST(
-      warns(parse("[data]\ndataset = a\n"), {"run.ini:2", "dataset", "no effect"}));
-}
-
 BOOST_AUTO_TEST_CASE(any_stage_can_be_prepared) {
   const std::string text =
       "model_name_or_path = m\ndataset = a\ntokenized_path = t\nstage = dpo\n";

@@ -1,5 +1,6 @@
 // Datasets that are wrong, huge or odd: each gives a clear count or error.
 #include <boost/test/unit_test.hpp>
+#include <filesystem>
 
 #include "fixtures.hpp"
 #include "mtrain/data/prepare.hpp"
@@ -94,6 +95,16 @@ BOOST_AUTO_TEST_CASE(a_huge_line) {
   BOOST_TEST(stats.samples == 2);
   BOOST_TEST(stats.truncated == 1);
   BOOST_TEST(TokenStoreReader(hostile.options.output_path).sample_length(1) == 64);
+}
+
+// Of which nothing but zeros is on the disk.
+BOOST_AUTO_TEST_CASE(a_record_longer_than_memory_allows) {
+  const Hostile hostile("{");
+  const std::string path = hostile.folder / "set.jsonl";
+  std::filesystem::resize_file(path, (1 << 28) + 100);
+  const std::string error = hostile.error();
+  BOOST_TEST(error.find("set.jsonl: record 2 has 2684") != error.npos, error);
+  BOOST_TEST(error.find("more than 268435456") != error.npos, error);
 }
 
 BOOST_AUTO_TEST_CASE(empty_answers_and_no_answers) {

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "fixtures.hpp"
+#include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/timer.hpp"
 #include "mtrain/data/token_store.hpp"
@@ -284,6 +285,58 @@ BOOST_AUTO_TEST_CASE(links_out_of_the_file_are_refused) {
     H5Lcreate_external("other.h5", "/input_ids", file, "input_ids", 0, 0);
   };
   check_refused(store, "'input_ids' is a soft or external link");
+}
+
+// Two arrays of six ids in pieces of 16 bytes, and three offsets in one and a half.
+void put_checksums(hid_t file, std::vector<int64_t> sums) {
+  put_number(file, "crc32c_bytes", 16);
+  put(file, "crc32c", H5T_STD_I64LE, std::move(sums));
+}
+
+template <class T>
+void add_sums(const std::vector<T>& values, std::vector<int64_t>& sums) {
+  for (size_t at = 0; at < values.size(); at += 16 / sizeof(T)) {
+    const size_t count = std::min(16 / sizeof(T), values.size() - at);
+    sums.push_back(crc32c(0, values.data() + at, count * sizeof(T)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(checksums_of_a_foreign_store_are_checked) {
+  std::vector<int64_t> sums;
+  add_sums<int32_t>({1, 2, 3, 4, 5, 6}, sums);
+  add_sums<int32_t>({-100, 2, 3, -100, -100, 6}, sums);
+  add_sums<int64_t>({0, 3, 6}, sums);
+  const test::ScratchFolder folder;
+  Foreign store;
+  const std::string plain = TokenStoreReader(store.write(folder)).content_id();
+  BOOST_TEST(!TokenStoreReader(store.write(folder)).has_checksums());
+  store.more = [&](hid_t file) { put_checksums(file, sums); };
+  const TokenStoreReader reader(store.write(folder));
+  BOOST_TEST(reader.has_checksums());
+  BOOST_TEST(reader.scan().tokens == 6);
+  BOOST_TEST(reader.content_id() == plain);
+  ++sums[1];
+  check_refused(store, "elements 4 to 5 of input_ids do not match their checksum");
+  --sums[1];
+  ++sums[5];
+  check_refused(store, "elements 2 to 2 of sample_offsets do not match");
+  sums.pop_back();
+  check_refused(store, "crc32c has 5 elements for 6 pieces");
+  store.more = [](hid_t file) { put_number(file, "crc32c_bytes", 12); };
+  check_refused(store, "'crc32c_bytes' is 12, not a multiple of 8");
+  store.more = [](hid_t file) { put_number(file, "crc32c_bytes", 16); };
+  check_refused(store, "no dataset 'crc32c'");
+}
+
+BOOST_AUTO_TEST_CASE(a_store_without_checksums_must_not_be_written_to) {
+  const test::ScratchFolder folder;
+  const std::string path = Foreign().write(folder);
+  const TokenStoreReader reader(path);
+  reader.read(0);
+  const std::string bytes = bytes_of(path);
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out) << bytes;
+  const std::string error = test::user_error([&] { reader.read(0); });
+  BOOST_TEST(error.find("it was written to") != error.npos, error);
 }
 
 // Claims of petabytes must be refused before memory is asked for.

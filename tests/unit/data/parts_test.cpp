@@ -115,12 +115,11 @@ BOOST_AUTO_TEST_CASE(parts_of_other_inputs_are_not_used) {
 BOOST_AUTO_TEST_CASE(a_store_that_is_up_to_date_is_kept) {
   const Inputs inputs;
   const PrepareOptions options = inputs.options();
-  BOOST_TEST(!Preparation(options).up_to_date());
+  BOOST_TEST(reason_to_prepare(options) == options.output_path + " is not there");
   prepare(options);
-  BOOST_TEST(Preparation(options).up_to_date());
-  BOOST_TEST(Preparation(options).parts() == 0);
+  BOOST_TEST(reason_to_prepare(options) == "");
   fs::remove(options.eval_output_path);
-  BOOST_TEST(!Preparation(options).up_to_date());
+  BOOST_TEST(reason_to_prepare(options) == options.eval_output_path + " is not there");
 }
 
 BOOST_AUTO_TEST_CASE(datasets_for_evaluation_get_a_store_of_their_own) {
