@@ -6,14 +6,22 @@ namespace mtrain::config {
 
 void declare_model(std::vector<Key>& keys) {
   SectionKeys<Model> model(keys, "model", &Deck::model);
-  model.add_path(
-      "model_name_or_path", &Model::model_name_or_path, "",
-      "folder with config.json, safetensors and tokenizer files in Hugging Face format");
+  model
+      .add_path(
+          "model_name_or_path", &Model::model_name_or_path, "",
+          "folder with config.json, safetensors and tokenizer files in Hugging Face "
+          "format, or the name of a model downloaded before (Qwen/Qwen3-0.6B)")
+      .with_note("Nothing is downloaded: see getting-started.md.");
   model
       .add_path("model_config", &Model::model_config, "",
                 "config.json of a model to start from random weights; instead of "
                 "model_name_or_path")
       .with_note("Not a key of the reference, which always starts from weights.");
+  model.add("model_revision", &Model::model_revision, "main", any_value(),
+            "branch, tag or commit of a downloaded model; without effect on a folder");
+  model.add_path("cache_dir", &Model::cache_dir, "",
+                 "folder of downloaded models; empty: HF_HUB_CACHE, HF_HOME/hub or "
+                 "~/.cache/huggingface/hub");
   model.add("init_seed", &Model::init_seed, 42, at_least(0),
             "seed of the random weights of model_config");
   model

@@ -14,10 +14,8 @@ void add_model_names(std::vector<NameGroup>& groups) {
        "trust_remote_code use_fast_tokenizer low_cpu_mem_usage use_kv_cache use_cache "
        "print_param_status use_reentrant_gc offload_folder",
        "", "nothing here corresponds to it"},
-      {kNoEffect,
-       "cache_dir model_revision hf_hub_token ms_hub_token om_hub_token "
-       "download_mode",
-       "", "nothing is downloaded: model_name_or_path is a local folder"},
+      {kNoEffect, "hf_hub_token ms_hub_token om_hub_token download_mode", "",
+       "nothing is downloaded: model_name_or_path is a local folder or a download"},
       {kNoEffect, "flash_attn", "",
        "attention is exact; attention_backend picks the kernel"},
       {kNoEffect, "enable_liger_kernel use_unsloth use_unsloth_gc use_v1_kernels", "",

@@ -48,6 +48,8 @@ void add_harmless(std::vector<Row>& rows) {
       {kHarmless,
        "dataset_dir tokenized_path skip_malformed preprocessing_num_workers "
        "ref_log_probs"},
+      // The folder they lead to stands in model_name_or_path.
+      {kHarmless, "model_revision cache_dir"},
       {kLength, "num_train_epochs max_steps"},
       {kBatch, "per_device_train_batch_size gradient_accumulation_steps"},
   };

@@ -135,10 +135,11 @@ std::string local_model(const HubChoice& choice, const std::string& key,
 
 void use_local_models(config::ParsedDeck& parsed, const comm::Session& session) {
   config::Deck& deck = parsed.deck;
+  const HubChoice choice{deck.model.model_revision, deck.model.cache_dir};
   const auto replace = [&](const char* key, std::string& name) {
     std::string folder;
     session.agree([&] {
-      if (session.rank() == 0) folder = local_model(HubChoice(), key, name);
+      if (session.rank() == 0) folder = local_model(choice, key, name);
     });
     name = session.broadcast_text(folder);
   };

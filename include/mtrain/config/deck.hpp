@@ -21,6 +21,8 @@ struct Duration {
 struct Model {
   std::string model_name_or_path;  ///< exactly one of this ...
   std::string model_config;        ///< ... and this is given
+  std::string model_revision;      ///< of a model in a hub's cache
+  std::string cache_dir;  ///< that cache; empty: where the hubs' programs have it
   int64_t init_seed;
   std::string dtype;                   ///< auto, float32 or bfloat16
   std::string resume_from_checkpoint;  ///< auto, none or a directory
