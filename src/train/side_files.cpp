@@ -32,7 +32,7 @@ std::string* find(SideFiles& files, const std::string& name) {
 }
 
 json member(const std::string& text, const char* key, const std::string& name) {
-  const auto parsed = parse_lenient_json(text, name);
+  const auto parsed = parse_ordered_json(text, name, JsonDialect::kPythonText);
   const auto found = parsed.find(key);
   return found == parsed.end() ? json() : json(*found);
 }

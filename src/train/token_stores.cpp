@@ -83,37 +83,37 @@ void encode_together(data::Preparation& preparation, const comm::Session& sessio
   stop_where_asked(session);
 }
 
-/// Makes the stores that `options` ask for, unless they are there. Collective.
-void prepare_together(const data::PrepareOptions& options, const comm::Session& session) {
-  const Stopwatch watch;
+/// Why the stores that `options` ask for have to be made, as rank 0 sees it; "" where
+/// they are there. Collective.
+std::string reason_to_prepare(const data::PrepareOptions& options,
+                              const comm::Session& session) {
   std::string reason;
   session.agree([&] {
     if (session.rank() == 0)
       reason = with_remedy(kDataRemedy, [&] { return data::reason_to_prepare(options); });
   });
-  if (session.broadcast_text(reason).empty()) {
-    log::info(cat("data: ", options.output_path, " is up to date"));
-    return;
-  }
+  reason = session.broadcast_text(reason);
+  if (reason.empty()) log::info(cat("data: ", options.output_path, " is up to date"));
+  return reason;
+}
+
+/// Makes the stores that `options` ask for, unless they are there. Collective.
+void prepare_together(const data::PrepareOptions& options, const comm::Session& session) {
+  const Stopwatch watch;
+  if (reason_to_prepare(options, session).empty()) return;
+  const auto lock = lock_for_all(session, options.output_path + kFileLock,
+                                 "the token store " + options.output_path);
+  // Another may have made it meanwhile.
+  const std::string reason = reason_to_prepare(options, session);
+  if (reason.empty()) return;
   log::info(cat("data: preparing, as ", reason));
+  session.agree([&] {
+    if (session.rank() == 0) remove_store_leftovers(options.output_path);
+  });
   std::unique_ptr<data::Preparation> preparation;
   session.agree([&] {
     preparation = with_remedy(
         kDataRemedy, [&] { return std::make_unique<data::Preparation>(options); });
-  });
-  const auto up_to_date = [&] {
-    bool current = false;
-    session.agree([&] { current = preparation->up_to_date(); });
-    if (current) log::info(cat("data: ", options.output_path, " is up to date"));
-    return current;
-  };
-  if (up_to_date()) return;
-  const auto lock = lock_for_all(session, options.output_path + kFileLock,
-                                 "the token store " + options.output_path);
-  // Another may have made it meanwhile.
-  if (up_to_date()) return;
-  session.agree([&] {
-    if (session.rank() == 0) remove_store_leftovers(options.output_path);
   });
   encode_together(*preparation, session);
   session.agree([&] {
