@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "mtrain/base/file.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
 #include "saved.hpp"
