@@ -1,16 +1,12 @@
 // Reading the user's text files.
 #pragma once
 
-#include <fstream>
 #include <string>
 
 namespace mtrain::data {
 
-/// Opens `path` for reading. UserError with path and reason ("no such file") when it
-/// can't be.
-std::ifstream open_input(const std::string& path);
-
-/// All bytes of a file.
+/// All bytes of a file, links followed, of at most 1 GiB. UserError with path and reason
+/// when it can't be read.
 std::string read_input(const std::string& path);
 
 }  // namespace mtrain::data

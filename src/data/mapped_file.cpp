@@ -2,7 +2,6 @@
 // settings of stores.
 #include "mapped_file.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 
 namespace mtrain::data {
 namespace {
@@ -100,22 +100,13 @@ class TruncationGuard {
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw UserError(cat("cannot open ", path, ": ", std::strerror(errno)));
-  struct stat status {};
-  const bool known = ::fstat(file, &status) == 0;
-  const auto size = static_cast<size_t>(known ? status.st_size : 0);
-  void* data = nullptr;
-  if (known && S_ISREG(status.st_mode) && size > 0)
-    data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-  const int error = errno;
-  ::close(file);
-  if (!known || !S_ISREG(status.st_mode))
-    throw UserError(cat(path, S_ISDIR(status.st_mode) ? " is a folder, not a file"
-                                                      : " is no regular file"));
+  const File file = File::open_input(path);
+  const auto size = static_cast<size_t>(file.size());
+  if (size == 0) return;
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (data == MAP_FAILED)
-    throw UserError(cat("cannot read ", path, ": ", std::strerror(error)));
-  if (data == nullptr) return;
+    throw UserError(cat("cannot read ", path, ": ", std::strerror(errno)),
+                    "put the file on a file system that can map files");
   bytes_ = {static_cast<const char*>(data), size};
   TruncationGuard::instance().add(bytes_.data(), size);
 }

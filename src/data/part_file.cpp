@@ -5,15 +5,13 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <type_traits>
 
 #include "mapped_file.hpp"
 #include "mtrain/base/crc32c.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 
 namespace mtrain::data {
 namespace {
@@ -35,7 +33,7 @@ void visit_part(Visitor& visit, P& part) {
 /// Values go to the file as they come: a part may be as large as memory allows.
 class Writer {
  public:
-  explicit Writer(const std::string& path) : file_(path, std::ios::binary) {}
+  explicit Writer(const std::string& path) : file_(File::create(path)) {}
 
   template <class T>
   void value(const T& value) {
@@ -63,21 +61,34 @@ class Writer {
       list(sample.labels);
     }
   }
-  /// Whether all was written.
-  bool finish() {
+  void finish() {
     const uint32_t crc = crc_;
     value(crc);
-    file_.close();
-    return !file_.fail();
+    flush();
   }
 
  private:
   void put(const void* bytes, size_t count) {
     crc_ = crc32c(crc_, bytes, count);
-    file_.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
+    const auto* at = static_cast<const char*>(bytes);
+    for (; count > kBuffer - kept_.size(); flush()) {
+      const size_t fits = kBuffer - kept_.size();
+      kept_.append(at, fits);
+      at += fits;
+      count -= fits;
+    }
+    kept_.append(at, count);
+  }
+  void flush() {
+    file_.write_at(written_, kept_.data(), kept_.size());
+    written_ += std::ssize(kept_);
+    kept_.clear();
   }
 
-  std::ofstream file_;
+  static constexpr size_t kBuffer = 1 << 20;
+  File file_;
+  std::string kept_;
+  int64_t written_ = 0;
   uint32_t crc_ = 0;
 };
 
@@ -152,15 +163,16 @@ std::optional<std::string_view> body_of(std::string_view bytes,
 
 void write_part(const std::string& path, const std::string& source, const Part& part) {
   const std::string temporary = cat(path, ".tmp.", ::getpid());
-  Writer writer(temporary);
-  writer.text(kMagic);
-  writer.text(source);
-  visit_part(writer, part);
-  if (!writer.finish() || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
+  try {
+    Writer writer(temporary);
+    writer.text(kMagic);
+    writer.text(source);
+    visit_part(writer, part);
+    writer.finish();
+    rename_file(temporary, path);
+  } catch (const Error&) {
     ::unlink(temporary.c_str());
-    throw Error(cat("cannot write ", path, ": ", std::strerror(error)),
-                "check free space and permissions of its folder");
+    throw;
   }
 }
 

@@ -11,6 +11,7 @@
 #include "dataset_rows.hpp"
 #include "file_identity.hpp"
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "part_encoder.hpp"
 #include "prepare_rules.hpp"
@@ -211,11 +212,7 @@ std::optional<int64_t> Preparation::encode(int64_t i) {
                    [&](const SplitPlan& split) { return split.first_part <= i; });
   const auto local = static_cast<size_t>(i - next->first_part);
   if (!impl.encoder) impl.encoder = std::make_unique<PartEncoder>(impl.options);
-  std::error_code error;
-  fs::create_directory(impl.folder, error);
-  if (error)
-    throw UserError(cat("cannot create ", impl.folder, ": ", error.message()),
-                    "give a path in a folder that exists and can be written");
+  make_directory(impl.folder);
   Part part;
   impl.unless_changed([&] {
     part = impl.encoder->encode(*next->datasets, next->rows, next->cut,

@@ -1,9 +1,9 @@
 // Owns the question whether a store is what its inputs would make now; called before data
 // are prepared, and by the trainer for stores it was given.
 #include <filesystem>
-#include <fstream>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/data/token_store.hpp"
 #include "prepare_rules.hpp"
 #include "store_settings.hpp"
@@ -18,7 +18,9 @@ constexpr std::string_view kHdf5Signature = "\x89HDF\r\n\x1a\n";
 // What begins so was a store once: damaged, it may be made anew.
 bool begins_as_store(const std::string& path) {
   std::string start(kHdf5Signature.size(), '\0');
-  std::ifstream(path, std::ios::binary).read(start.data(), std::ssize(start));
+  const File file = File::open_input(path);
+  if (file.size() < std::ssize(start)) return false;
+  file.read_at(0, start.data(), start.size());
   return start == kHdf5Signature;
 }
 

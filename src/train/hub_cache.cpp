@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <fstream>
 #include <initializer_list>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
 #include "mtrain/base/text.hpp"
 #include "mtrain/train/run.hpp"
@@ -60,11 +60,8 @@ std::string commit_of(const fs::path& model, const std::string& revision) {
   std::error_code ignored;
   const fs::path ref = model / "refs" / revision;
   if (!fs::is_regular_file(ref, ignored)) return revision;
-  std::string commit(64, '\0');
-  std::ifstream file(ref, std::ios::binary);
-  file.read(commit.data(), static_cast<std::streamsize>(commit.size()));
-  commit.resize(static_cast<size_t>(file.gcount()));
-  return std::string(trim(commit));
+  constexpr int64_t kLongest = 64;
+  return std::string(trim(read_text(File::open_input(ref), kLongest)));
 }
 
 /// "Qwen/Qwen3-0.6B" is "models--Qwen--Qwen3-0.6B" in Hugging Face's cache.

@@ -4,10 +4,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "mtrain/base/error.hpp"
+#include "mtrain/base/file.hpp"
 #include "mtrain/base/json.hpp"
 #include "mtrain/checkpoint/convert.hpp"
 #include "mtrain/checkpoint/safetensors.hpp"
@@ -103,11 +102,8 @@ std::string read_text_file(const std::filesystem::path& path, const std::string&
   if (!std::filesystem::is_regular_file(path, error)) {
     throw UserError(cat(what, ": no file ", path.string()), "check the path in the deck");
   }
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) throw UserError(cat(what, ": cannot read ", path.string()));
-  return text.str();
+  constexpr int64_t kLongest = 64 << 20;
+  return read_text(File::open_input(path), kLongest);
 }
 
 std::filesystem::path tokenizer_dir(const config::Model& model) {

@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(planted_links_are_not_written_through) {
   const fs::path out = run.at("out"), victim = run.at("victim");
   fs::create_directories(run.at("elsewhere"));
   for (const char* name : {"trainer_log.jsonl", "run_summary.json", "training_loss.svg",
-                           "trace-step-2.json", "runs", "logs"}) {
+                           "trace-step-2.json", "mtrain.lock", "runs", "logs"}) {
     fs::remove_all(out);
     fs::create_directories(out);
     test::write_text(victim, "keep me\n");
@@ -95,8 +95,11 @@ BOOST_AUTO_TEST_CASE(pipes_and_devices_are_refused_at_once) {
   const std::string pipe = run.at("pipe").string();
   BOOST_TEST(::mkfifo(pipe.c_str(), 0600) == 0);
   for (const std::string& odd : {pipe, std::string("/dev/zero")}) {
-    const Outcome outcome = test::run_program("mtrain", 1, {odd, "--check"});
-    BOOST_TEST(outcome.exit_code == 2, outcome.output);
-    BOOST_TEST(says(outcome.errors, odd), outcome.errors);
+    for (const Words& use : {Words{odd, "--check"}, Words{run.at("deck.ini").string(),
+                                                          "tokenized_path=" + odd}}) {
+      const Outcome outcome = test::run_program("mtrain", 1, use);
+      BOOST_TEST(outcome.exit_code == 2, outcome.output);
+      BOOST_TEST(says(outcome.errors, odd), outcome.errors);
+    }
   }
 }
