@@ -45,11 +45,9 @@ behind keys that only mtrain has. The names are those of )";
 /// Keys that neither LLaMA-Factory, nor its trainer, nor Megatron-LM has.
 const char* const kOwnKeys =
     "accept_changes async_save attention_backend backend balance_micro_batches compat "
-    "deterministic "
-    "device "
-    "dtype hang_timeout init_seed log_per_rank loss_average max_nonfinite_steps max_time "
-    "model_config on_nonfinite_step profile_step pt_packing ref_log_probs shuffle "
-    "skip_malformed";
+    "compat_version deterministic device dtype hang_timeout init_seed log_per_rank "
+    "loss_average max_nonfinite_steps max_time model_config on_nonfinite_step "
+    "profile_step pt_packing ref_log_probs shuffle skip_malformed";
 
 std::string key_cell(const Key& key) {
   const std::string what = is_own(key.name) ? "neither: " + key.meaning : "same";

@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(a_home_folder_is_put_in_front_of_every_path) {
       BOOST_TEST(key.path(parsed.deck) == expected, key.name << " = " << given);
     }
   }
-  BOOST_TEST(paths == 8);
+  BOOST_TEST(paths == 9);
 }
 
 BOOST_AUTO_TEST_CASE(a_dump_of_any_single_value_reads_back) {
