@@ -131,8 +131,8 @@ TemplateSpec probe(const Tokenizer& tokenizer, const Points& prefix) {
 }  // namespace
 
 TemplateSpec parsed_template(const Tokenizer& tokenizer) {
-  // Tokenizers that put tokens before every text are refused when they are read.
-  const Points prefix;
+  // What the tokenizer puts before every text; templates are rendered with it.
+  const Points prefix = jinja::points_of(tokenizer.text_of_nothing());
   try {
     return probe(tokenizer, prefix);
   } catch (const jinja::Fault& fault) {

@@ -197,6 +197,9 @@ const std::optional<std::string>& Tokenizer::pad_token() const {
 const std::optional<std::string>& Tokenizer::bos_token() const {
   return impl_->config.bos_token;
 }
+const std::string& Tokenizer::text_of_nothing() const {
+  return impl_->spec.text_of_nothing;
+}
 const std::optional<std::string>& Tokenizer::unk_token() const {
   return impl_->config.unk_token;
 }

@@ -164,20 +164,42 @@ void read_pre_tokenizer(const JsonField& field, TokenizerSpec& spec) {
   read_byte_level(steps.at(count - 1), spec);
 }
 
+/// The special tokens of a TemplateProcessing's `single`, one behind the other.
+std::string tokens_of_template(const JsonField& processor) {
+  std::string text;
+  if (!processor.has("single")) return text;
+  const JsonField pieces = processor.at("single");
+  for (size_t i = 0; i < pieces.array().size(); ++i)
+    if (pieces.at(i).has("SpecialToken"))
+      text += pieces.at(i).at("SpecialToken").at("id").string();
+  return text;
+}
+
+/// `cls` and `sep` of BERT's and RoBERTa's processors are pairs of a token and its id.
+std::string tokens_at_ends(const JsonField& processor) {
+  std::string text;
+  for (const char* end : {"cls", "sep"})
+    if (processor.has(end)) text += processor.at(end).at(size_t{0}).string();
+  return text;
+}
+
 // Post-processors put tokens at the ends of texts and move offsets, both only where
-// special tokens are asked for, which the reference never does.
-void require_known_post_processor(const JsonField& processor) {
+// special tokens are asked for; the reference does that with the empty text alone.
+std::string text_of_nothing(const JsonField& processor) {
   const JsonField type = processor.at("type");
+  std::string text;
   if (type.string() == "Sequence") {
     const JsonField steps = processor.at("processors");
     for (size_t i = 0; i < steps.array().size(); ++i)
-      require_known_post_processor(steps.at(i));
-    return;
+      text += text_of_nothing(steps.at(i));
+  } else if (type.string() == "TemplateProcessing") {
+    text = tokens_of_template(processor);
+  } else if (type.string() == "BertProcessing" || type.string() == "RobertaProcessing") {
+    text = tokens_at_ends(processor);
+  } else if (type.string() != "ByteLevel") {
+    type.fault(cat("is '", type.string(), "', which is not supported"));
   }
-  for (const char* known :
-       {"ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"})
-    if (type.string() == known) return;
-  type.fault(cat("is '", type.string(), "', which is not supported"));
+  return text;
 }
 
 }  // namespace
@@ -211,7 +233,8 @@ TokenizerSpec read_tokenizer_file(const std::string& path) {
   read_pre_tokenizer(root.at("pre_tokenizer"), spec);
   // `truncation` and `padding` are defaults of another API, which transformers sets anew
   // in each call.
-  if (root.has("post_processor")) require_known_post_processor(root.at("post_processor"));
+  if (root.has("post_processor"))
+    spec.text_of_nothing = text_of_nothing(root.at("post_processor"));
   if (root.has("decoder")) require_type(root.at("decoder"), "ByteLevel");
   return spec;
 }

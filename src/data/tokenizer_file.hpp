@@ -28,6 +28,8 @@ struct TokenizerSpec {
   std::vector<std::string>
       patterns;  ///< applied one after the other, Oniguruma's dialect
   bool nfc;
+  /// What the empty text becomes when special tokens are put around it.
+  std::string text_of_nothing;
 };
 
 /// Reads `path`. UserError names file and place of what is malformed or not implemented.

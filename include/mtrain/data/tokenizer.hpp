@@ -53,6 +53,9 @@ class Tokenizer {
   const std::optional<std::string>& pad_token() const;
   const std::optional<std::string>& bos_token() const;
   const std::optional<std::string>& unk_token() const;
+  /// What the empty text becomes when special tokens are put around it, such as
+  /// "<|begin_of_text|>"; "" for most.
+  const std::string& text_of_nothing() const;
   /// The chat template (Jinja) of chat_template.jinja or tokenizer_config.json; nothing
   /// where there is none.
   const std::optional<std::string>& chat_template() const;

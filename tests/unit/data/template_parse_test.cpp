@@ -53,6 +53,24 @@ BOOST_AUTO_TEST_CASE(slots_are_what_is_rendered) {
   BOOST_TEST(!spec.reasoning);
 }
 
+BOOST_AUTO_TEST_CASE(tokens_before_every_text_are_a_prefix) {
+  nlohmann::json file = test::small_tokenizer();
+  file["post_processor"] = nlohmann::json::parse(
+      R"({"type": "Sequence", "processors": [{"type": "ByteLevel"},
+          {"type": "TemplateProcessing",
+           "single": [{"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}},
+                      {"Sequence": {"id": "A", "type_id": 0}}]}]})");
+  const test::ScratchFolder folder;
+  folder.write("tokenizer.json", file.dump());
+  folder.write("tokenizer_config.json",
+               nlohmann::json{{"eos_token", "<|im_end|>"},
+                              {"chat_template", "{{ '<|endoftext|>' }}" + kTurns}}
+                   .dump());
+  const TemplateSpec spec = parsed_template(Tokenizer::load(folder.path()));
+  BOOST_TEST(spec.prefix == "<|endoftext|>");
+  BOOST_TEST(text(spec.user) == kUser);
+}
+
 BOOST_AUTO_TEST_CASE(a_prompt_that_opens_the_thought_keeps_it) {
   const TemplateSpec spec = parsed(
       "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\\n"
