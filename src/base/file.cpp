@@ -70,8 +70,7 @@ File File::open_regular(const std::filesystem::path& path, int extra_flags) {
     throw UserError(cat(path.string(), " is a symbolic link, which is not followed"),
                     "put the file itself there, for instance with cp -L");
   if (descriptor < 0)
-    throw UserError(cat("cannot open ", path.string(), ": ", reason(errno)),
-                    "check the path and your right to read it");
+    throw UserError(cat("cannot open ", path.string(), ": ", reason(errno)));
   File file(descriptor, path);
   file.require_regular();
   return file;

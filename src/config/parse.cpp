@@ -168,7 +168,11 @@ Deck default_deck() {
 }
 
 DeckText read_deck_file(const std::string& path) {
-  return {path, read_text(File::open_input(path), kLongestDeck)};
+  try {
+    return {path, read_text(File::open_input(path), kLongestDeck)};
+  } catch (const UserError& fault) {
+    throw UserError(fault.what(), "give the path of an INI or YAML deck");
+  }
 }
 
 ParsedDeck parse_deck(const DeckText& source, const std::vector<std::string>& overrides,

@@ -76,24 +76,8 @@ void Trainer::read_inputs() {
       side_files_ = std::make_shared<const SideFiles>(side_files(deck_, description_));
   });
   tell_what_has_no_effect();
-  const fs::path output_dir = deck_.checkpoint.output_dir;
-  session_.agree([&] {
-    if (session_.rank() == 0) make_output_dir(output_dir);
-  });
-  lock_ = lock_for_all(session_, output_dir / kFolderLock,
-                       "output_dir " + output_dir.string());
-  resume_from_ = checkpoint_to_resume(deck_, session_);
-  session_.agree([&] {
-    if (!resume_from_) return;
-    resumed_.emplace(*resume_from_);
-    check_changes(*resumed_, deck_, description_, session_.world_size());
-  });
-  session_.agree([&] {
-    if (session_.rank() == 0) {
-      prepare_output_dir(deck_, continues_in(output_dir, resume_from_));
-    }
-  });
-  watchdog_.set({deck_.train.hang_timeout, output_dir / "hang"});
+  take_output_dir();
+  watchdog_.set({deck_.train.hang_timeout, deck_.checkpoint.output_dir + "/hang"});
   read_stores();
   session_.agree([&] {
     const int dp_size = groups_.data->size(), dp_rank = groups_.data->rank();
@@ -110,12 +94,6 @@ void Trainer::read_inputs() {
       });
     }
     set_course(loader_->sampler().global_batch_size());
-    if (!stores_.eval && deck_.checkpoint.load_best_model_at_end) {
-      throw UserError(
-          cat("load_best_model_at_end = true, but ", eval_store_path(stores_.train),
-              " is not there: nothing to evaluate on"),
-          "give val_size or eval_dataset, or remove load_best_model_at_end");
-    }
     if (!stores_.eval || !deck_.train.do_eval) return;
     eval_store_.emplace(*stores_.eval);
     eval_store_->limit_ids(vocab);
@@ -134,6 +112,32 @@ void Trainer::tell_what_has_no_effect() const {
     config::warn_no_effect(noted, "attention_backend",
                            "this run computes on the CPU, which has one of its own");
   for (const auto& warning : noted.warnings) log::warning(warning);
+}
+
+void Trainer::take_output_dir() {
+  const fs::path output_dir = deck_.checkpoint.output_dir;
+  const auto own = [&] {
+    session_.agree([&] {
+      if (session_.rank() == 0) make_output_dir(output_dir);
+    });
+    lock_ = lock_for_all(session_, output_dir / kFolderLock,
+                         "output_dir " + output_dir.string());
+  };
+  std::error_code ignored;
+  const bool seen = session_.rank() == 0 && fs::exists(output_dir, ignored);
+  const bool there = !session_.broadcast_text(seen ? "there" : "").empty();
+  if (there) own();  // a run that is refused makes no folder
+  resume_from_ = checkpoint_to_resume(deck_, session_);
+  session_.agree([&] {
+    if (!resume_from_) return;
+    resumed_.emplace(*resume_from_);
+    check_changes(*resumed_, deck_, description_, session_.world_size());
+  });
+  if (!there) own();
+  session_.agree([&] {
+    if (session_.rank() == 0)
+      prepare_output_dir(deck_, continues_in(output_dir, resume_from_));
+  });
 }
 
 void Trainer::read_stores() {

@@ -78,7 +78,8 @@ std::optional<data::TokenizerFixes> fixes_of(const TokenizerOrigin& origin) {
     const auto tokenizer = data::Tokenizer::load(origin.folder.string());
     return data::tokenizer_fixes(*origin.template_name, tokenizer, origin.default_system);
   } catch (const UserError& fault) {
-    log::warning(cat("the tokenizer will be saved as it is: ", fault.what()));
+    if (!origin.prepares)
+      log::warning(cat("the tokenizer will be saved as it is: ", fault.what()));
     return {};
   }
 }
@@ -86,7 +87,8 @@ std::optional<data::TokenizerFixes> fixes_of(const TokenizerOrigin& origin) {
 }  // namespace
 
 TokenizerOrigin tokenizer_origin(const config::Deck& deck) {
-  return {tokenizer_dir(deck.model), deck.data.template_, deck.data.default_system};
+  return {tokenizer_dir(deck.model), deck.data.template_, deck.data.default_system,
+          deck.data.tokenized_path.empty()};
 }
 
 void note_tokenizer(const TokenizerOrigin& origin, checkpoint::TrainingState& state) {
@@ -100,7 +102,8 @@ TokenizerOrigin tokenizer_origin(const checkpoint::TrainingState& state) {
     const auto found = state.extra.find(name);
     return found == state.extra.end() ? std::nullopt : std::optional(found->second);
   };
-  return {field(kFolderField).value_or(""), field(kTemplateField), field(kSystemField)};
+  return {field(kFolderField).value_or(""), field(kTemplateField), field(kSystemField),
+          false};
 }
 
 SideFiles side_files(const std::string& config_text, at::ScalarType dtype,

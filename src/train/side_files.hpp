@@ -25,6 +25,8 @@ struct TokenizerOrigin {
   /// The deck's template ("" for none); nothing where none was trained with.
   std::optional<std::string> template_name;
   std::optional<std::string> default_system;  ///< the deck's
+  /// Whether the run prepares data with it, which tells its faults.
+  bool prepares = false;
 };
 
 TokenizerOrigin tokenizer_origin(const config::Deck& deck);

@@ -56,6 +56,8 @@ class Trainer {
   void read_inputs();
   /// Warns of keys that change nothing for this model and device.
   void tell_what_has_no_effect() const;
+  /// Owns output_dir from here on, with the checkpoint to go on from, if there is one.
+  void take_output_dir();
   /// Finds the stores and checks that they can be trained on.
   void read_stores();
   /// Where the run ends and its schedule stands, now that step and cursor are known.

@@ -121,6 +121,6 @@ BOOST_AUTO_TEST_CASE(without_an_evaluation_set_there_is_no_best) {
   const auto outcome = run.run(1, words("save_steps=2 eval_steps=2 do_eval=true "
                                         "load_best_model_at_end=true"));
   BOOST_TEST(outcome.exit_code == 2, outcome.output);
-  BOOST_TEST(outcome.output.find("nothing to evaluate on") != std::string::npos,
+  BOOST_TEST(outcome.output.find("there is no evaluation store") != std::string::npos,
              outcome.output);
 }
