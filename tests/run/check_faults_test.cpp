@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(results_must_find_their_place) {
   const Words own = {"model_name_or_path=" + c.run.at("own").string(),
                      "model_config=", "tokenized_path=" + c.run.at("tokens.h5").string(),
                      "dataset=", "stage=pt"};
-  c.expect(0, own, {"headers of", "there is no tokenizer.json in"});
+  c.expect(0, own, {"headers of", "and no tokenizer.json"});
   c.expect(2, own + Words{"output_dir=" + c.run.at("own").string()},
            {"is the model to start from", "choose another folder"});
   // A file of the exported model that cannot be read at the end.
