@@ -93,7 +93,7 @@ void declare_guards(SectionKeys<Train>& train) {
 void declare_adam(SectionKeys<Optimizer>& optimizer) {
   optimizer.add("optim", &Optimizer::optim, "adamw", one_of({"adamw"}), "optimizer")
       .with_note("adamw_torch, adamw_torch_fused and adamw_hf mean adamw.");
-  optimizer.add("learning_rate", &Optimizer::learning_rate, 5e-5, between(0, kMostWeight),
+  optimizer.add("learning_rate", &Optimizer::learning_rate, 5e-5, between(0, 1e30),
                 "largest learning rate of the schedule");
   optimizer.add("adam_beta1", &Optimizer::adam_beta1, 0.9, from_below(0, 1),
                 "decay of the first moment");

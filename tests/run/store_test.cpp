@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(the_store_of_the_same_deck_is_taken_and_that_of_another_ref
                    "now 100", "val_size: 2 in the store, now 3", "mprep"});
   prepared.records("Four.");
   check_refused(prepared.run("mtrain", {elsewhere}), {"files of sums: "});
-  const auto alone =
-      prepared.run("mtrain", {"dataset=", "val_size=0", "cutoff_len=100", "--check"});
+  const auto alone = prepared.run(
+      "mtrain", {"dataset=", "val_size=0", "cutoff_len=100", "--check", elsewhere});
   BOOST_TEST(alone.exit_code == 0, alone.output);
   BOOST_TEST(prepared.run("mprep").exit_code == 0);
   BOOST_TEST(prepared.run("mtrain", {"--check"}).exit_code == 0);
