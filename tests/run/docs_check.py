@@ -57,7 +57,7 @@ def make_folder(build):
         os.symlink(os.path.join(build, "bin", program), os.path.join(folder, program))
     for name, text in SHIMS.items():
         write(os.path.join(folder, "shims", name), text, 0o755)
-    records = json.loads(read("inputs/demo/data/tasks.json"))[:48]
+    records = json.loads(read("inputs/demo/data/tasks.json"))[:96]
     write(os.path.join(folder, "data", "answers.json"), json.dumps(records))
     write(os.path.join(folder, "data", "dataset_info.json"),
           json.dumps({"my_answers": {"file_name": "answers.json"}}))
