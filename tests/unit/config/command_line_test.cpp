@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(help_tells_of_one_key_or_section) {
   BOOST_TEST(command_line({"-h"}).help);
   BOOST_TEST(command_line({"--help", "seed"}).topic == "seed");
   CHECK_HAS(help_text(Purpose::kTrain, "learning_rate"),
-            "[optimizer] learning_rate = 5e-05", "float (0<=x<=1e+06): ");
+            "[optimizer] learning_rate = 5e-05", "float (0<=x<=1e+30): ");
   const std::string section = help_text(Purpose::kTrain, "moe");
   CHECK_HAS(section, "[moe]", "moe_aux_loss_coeff");
   BOOST_TEST(!has(section, "learning_rate"));
