@@ -12,7 +12,7 @@ run() {
 }
 
 # The resolved deck is long; here the lines a person watches are enough.
-watch() { grep --line-buffered -E '^(data:?|model|layout|steps|step|evaluation|checkpoint|Hugging) '; }
+watch() { grep --line-buffered -E '^([0-9:]{8}  )?(data:?|model|layout|steps|step|evaluation|checkpoint|Hugging) '; }
 
 # eval_loss of the first or last evaluation in a log: eval_loss FILE head|tail
 eval_loss() { grep -o '"eval_loss":[0-9.e-]*' "$1" | cut -d: -f2 | "$2" -n 1; }
