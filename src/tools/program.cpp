@@ -45,6 +45,7 @@ void share_cores(const comm::Session& session) {
 }
 
 void report(const Error& error) {
+  log::status("");  // a bar has nothing more to tell
   if (error.exit_code() == kExitRequeue) return log::info(error.what());
   log::error(error.what());
   if (!error.remedy().empty()) log::error("remedy: " + error.remedy());

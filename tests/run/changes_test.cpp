@@ -10,16 +10,13 @@
 
 using namespace mtrain;
 using test::operator+;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
-}
 
 /// The log's figure of each step.
 std::map<int64_t, double> figures(const fs::path& folder, const char* key) {

@@ -14,6 +14,7 @@
 using namespace mtrain;
 using test::operator+;
 using test::Outcome;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
@@ -22,10 +23,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr char kProgram[] = MTRAIN_BINARY_DIR "/bin/mtrain";
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
-}
 
 std::string weights(const fs::path& folder) {
   return test::read_text(folder / "model.safetensors");

@@ -19,16 +19,13 @@
 using namespace mtrain;
 using test::operator+;
 using test::Outcome;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
-}
 
 std::string weights(const TinyRun& run) {
   return test::read_text(run.at("out") / "model.safetensors");

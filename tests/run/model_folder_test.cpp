@@ -10,6 +10,7 @@
 using namespace mtrain;
 using test::operator+;
 using nlohmann::json;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
@@ -19,10 +20,6 @@ namespace {
 
 json json_of(const fs::path& path) {
   return json::parse(test::read_text(path));
-}
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
 }
 
 /// As huggingface_hub leaves a download: files by checksum, and a snapshot of links.

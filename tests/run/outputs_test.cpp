@@ -11,16 +11,13 @@
 using namespace mtrain;
 using test::operator+;
 using test::Outcome;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
-}
 
 /// Variables under which write number `number` to files with `path` in their names fails.
 Words failing_write(const std::string& action, const std::string& path, int number) {

@@ -14,16 +14,13 @@
 using namespace mtrain;
 using test::operator+;
 using test::Outcome;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
-}
 
 void check_refused(const Outcome& outcome, const std::string& why) {
   BOOST_TEST(outcome.exit_code == 2, outcome.output);

@@ -15,6 +15,7 @@
 
 using namespace mtrain;
 using test::operator+;
+using test::says;
 using test::TinyRun;
 using test::Words;
 using test::words;
@@ -73,10 +74,6 @@ std::string mconvert(int ranks, const Words& arguments) {
   const auto outcome = test::run_program("mconvert", ranks, arguments);
   BOOST_REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.output);
   return outcome.output;
-}
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
 }
 
 Words into(const fs::path& folder) {

@@ -9,6 +9,7 @@
 
 using namespace mtrain;
 using test::operator+;
+using test::says;
 using test::TinyRun;
 using test::words;
 namespace fs = std::filesystem;
@@ -17,10 +18,6 @@ namespace {
 
 nlohmann::json json_of(const fs::path& path) {
   return nlohmann::json::parse(test::read_text(path));
-}
-
-bool says(const std::string& output, const std::string& part) {
-  return output.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -21,6 +21,11 @@ inline Words operator+(Words a, const Words& b) {
   return a;
 }
 
+/// Whether `part` stands in what a program printed.
+inline bool says(const std::string& output, const std::string& part) {
+  return output.find(part) != std::string::npos;
+}
+
 /// Folder of a model among the reference data: "tiny-qwen3", "tiny-qwen3-untied-bf16".
 std::filesystem::path golden_model(const std::string& name);
 
