@@ -9,7 +9,6 @@
 #include "compat.hpp"
 #include "layout.hpp"
 #include "model_rules.hpp"
-#include "mtrain/base/checked.hpp"
 #include "mtrain/base/error.hpp"
 #include "mtrain/base/file.hpp"
 #include "mtrain/base/log.hpp"
